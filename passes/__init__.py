@@ -1,0 +1,1 @@
+"""The replaceable algorithms of the compiler: one file, one pass, one name."""

@@ -1,0 +1,1 @@
+"""Placement algorithms behind one prototype."""

@@ -1,0 +1,5 @@
+"""Experiments as data: YAML files checked against frozen models."""
+
+from tncompile.config.base import Config
+
+__all__ = ["Config"]

@@ -1,0 +1,1 @@
+"""Flax NNX layers that carry hardware constraints."""

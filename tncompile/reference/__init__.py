@@ -1,0 +1,1 @@
+"""Slow NumPy oracles, written to be read beside the equations."""

@@ -1,0 +1,1 @@
+"""Verifiers: one module a stage, each recomputes the stage's invariants from first principles."""
