@@ -1,1 +1,5 @@
-"""The command line."""
+"""The command line: `tncompile run | train | compile | simulate | inspect`."""
+
+from tncompile.cli.app import app
+
+__all__ = ["app"]

@@ -1,0 +1,370 @@
+"""Data sets: the embedded one as it is, the others through small files in their formats."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import struct
+from pathlib import Path
+from typing import get_args
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tncompile.config.data import DataConfig
+from tncompile.config.yaml import load_yaml
+from tncompile.data import files, idx, load_dataset, load_spec, share
+from tncompile.data.idx import read_idx
+from tncompile.data.layouts import LAYOUTS
+from tncompile.errors import ArtifactError
+
+NAMES = list(get_args(DataConfig.model_fields["name"].annotation))
+IDX_NAMES = (
+    "train-images-idx3-ubyte",
+    "train-labels-idx1-ubyte",
+    "t10k-images-idx3-ubyte",
+    "t10k-labels-idx1-ubyte",
+)
+
+
+@pytest.fixture(autouse=True)
+def no_data_folder(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(files.ROOT_VARIABLE, raising=False)
+
+
+def write_idx(path: Path, array: np.ndarray, zipped: bool = False) -> None:
+    data = struct.pack(f">4B{array.ndim}I", 0, 0, 8, array.ndim, *array.shape) + array.tobytes()
+    path.write_bytes(gzip.compress(data, mtime=0) if zipped else data)
+
+
+def write_mnist(folder: Path, zipped: bool = False, train: int = 6, test: int = 4) -> dict[str, np.ndarray]:
+    """Writes a small random data set in MNIST's format."""
+    rng = np.random.default_rng(0)
+    arrays = {}
+    for name, count in zip(IDX_NAMES, (train, train, test, test), strict=True):
+        images = "images" in name
+        arrays[name] = rng.integers(0, 256 if images else 10, (count, 28, 28) if images else count).astype(np.uint8)
+        write_idx(folder / (name + ".gz" * zipped), arrays[name], zipped)
+    return arrays
+
+
+def refused(name: str, root: Path | None, **options: int) -> str:
+    with pytest.raises(ArtifactError) as caught:
+        load_dataset(DataConfig(name=name, root=None if root is None else str(root), **options))
+    return str(caught.value)
+
+
+# Descriptions
+
+
+def test_every_data_set_has_a_description_and_a_card() -> None:
+    folders = sorted(p.name for p in share("datasets").iterdir() if p.is_dir())
+    assert folders == sorted(NAMES)
+    for name in NAMES:
+        assert load_spec(DataConfig(name=name)).name == name
+        card = (share("datasets") / name / "CARD.md").read_text()
+        assert all(word in card for word in ("Source", "Licen", "Split", "Pixels")) or name == "digits"
+        assert set(load_spec(DataConfig(name=name)).layouts) <= set(LAYOUTS)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [
+        ("class_names", ["a"], "class_names: must be 10, got 1"),
+        ("pixel_max", 32, "pixel_max: 32 does not fit 5 bits"),
+        ("splits", {"train": 3}, "splits: must be train and test"),
+    ],
+)
+def test_inconsistent_descriptions_are_refused(key: str, value: object, message: str) -> None:
+    from tncompile.data.spec import DatasetSpec
+
+    data = load_yaml(share("datasets") / "digits" / "dataset.yaml").values | {key: value}
+    with pytest.raises(ValueError, match=message):
+        DatasetSpec.model_validate(data, strict=False)
+
+
+# Digits
+
+
+def test_digits_are_all_there() -> None:
+    data = load_dataset(DataConfig(name="digits"))
+    spec = data.spec
+    assert {"train": len(data.x_train), "test": len(data.x_test)} == spec.splits == {"train": 1348, "test": 449}
+    assert data.x_train.shape[1:] == (8, 8, 1)
+    assert spec.in_shape == (8, 8, 1)
+    assert data.x_train.max() == spec.pixel_max == 16
+    assert data.x_train.dtype == np.uint8
+    assert data.y_train.dtype == np.int32
+    assert data.provenance["layout"] == "csv"
+    assert data.provenance["files"]["digits.csv.gz"]["published"]
+
+
+def test_digits_split_is_stratified_and_has_no_leak() -> None:
+    data = load_dataset(DataConfig(name="digits"))
+    train, test = np.bincount(data.y_train), np.bincount(data.y_test)
+    assert np.abs(test - (train + test) / 4).max() <= 1
+    images = {x.tobytes() for x in data.x_train} | {x.tobytes() for x in data.x_test}
+    assert len(images) == 1797
+
+
+def test_first_digit() -> None:
+    data = load_dataset(DataConfig(name="digits"))
+    first = "0 0 5 13 9 1 0 0 0 0 13 15 10 15 5 0 0 3 15 2 0 11 8 0 0 4 12 0 0 8 8 0 0 5 8 0 0 9 8 0 0 4 11 0 1 12 7 0"
+    assert data.y_train[0] == 0
+    assert data.x_train[0].reshape(-1)[:48].tolist() == [int(v) for v in first.split()]
+
+
+def test_altered_digits_are_refused(tmp_path: Path) -> None:
+    source = share("datasets") / "digits" / "digits.csv.gz"
+    text = gzip.decompress(source.read_bytes())
+    (tmp_path / "digits.csv.gz").write_bytes(gzip.compress(text.replace(b"16", b"15", 1), mtime=0))
+    assert "has SHA-256" in refused("digits", tmp_path)
+
+
+@pytest.mark.parametrize("content", [b"", b"1,2\n", b"a,b\n", b"1,2\n3\n", b"\x1f\x8bxx", b"300,1\n", b"\xff"])
+@pytest.mark.parametrize("name", ["a.csv", "a.csv.gz"])
+def test_broken_tables(tmp_path: Path, content: bytes, name: str) -> None:
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(ArtifactError, match=name):
+        LAYOUTS["csv"](load_spec(DataConfig(name="digits")), [tmp_path / name], None, None)
+
+
+def test_limits_take_the_first() -> None:
+    full, few = load_dataset(DataConfig(name="digits")), DataConfig(name="digits", train_limit=7, test_limit=3)
+    data = load_dataset(few)
+    np.testing.assert_array_equal(data.x_train, full.x_train[:7])
+    np.testing.assert_array_equal(data.y_test, full.y_test[:3])
+    assert len(load_dataset(DataConfig(name="digits", test_limit=10**6)).x_test) == 449
+
+
+# IDX
+
+
+@pytest.mark.parametrize("zipped", [False, True])
+@pytest.mark.parametrize("name", ["mnist", "fashion_mnist"])
+def test_idx(tmp_path: Path, name: str, zipped: bool) -> None:
+    arrays = write_mnist(tmp_path, zipped)
+    data = load_dataset(DataConfig(name=name, root=str(tmp_path)))
+    np.testing.assert_array_equal(data.x_train[..., 0], arrays[IDX_NAMES[0]])
+    np.testing.assert_array_equal(data.y_train, arrays[IDX_NAMES[1]])
+    np.testing.assert_array_equal(data.x_test[..., 0], arrays[IDX_NAMES[2]])
+    np.testing.assert_array_equal(data.y_test, arrays[IDX_NAMES[3]])
+    assert data.provenance["folder"] == str(tmp_path)
+    assert {f["published"] for f in data.provenance["files"].values()} == {False if zipped else None}
+
+
+def test_where_idx_files_are_looked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "MNIST" / "raw").mkdir(parents=True)
+    write_mnist(tmp_path / "MNIST" / "raw")
+    assert len(load_dataset(DataConfig(name="mnist", root=str(tmp_path))).x_test) == 4
+    monkeypatch.setenv(files.ROOT_VARIABLE, str(tmp_path))
+    assert len(load_dataset(DataConfig(name="mnist")).x_test) == 4
+    assert "none" in refused("mnist", tmp_path / "none")
+
+
+def test_the_variable_does_not_mix_data_sets_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_mnist(tmp_path)
+    monkeypatch.setenv(files.ROOT_VARIABLE, str(tmp_path))
+    assert str(tmp_path / "mnist") in refused("mnist", None)
+
+
+@pytest.mark.parametrize("name", [n for n in NAMES if n != "digits"])
+def test_missing_files_say_what_where_and_how(tmp_path: Path, name: str) -> None:
+    message = refused(name, tmp_path)
+    spec = load_spec(DataConfig(name=name))
+    assert all(f.name in message for layout in spec.layouts.values() for f in layout)
+    assert str(tmp_path) in message
+    assert spec.obtain in message
+    assert "data.root" in message
+
+
+def test_debian_package_is_named() -> None:
+    spec = load_spec(DataConfig(name="fashion_mnist"))
+    assert "apt install dataset-fashion-mnist" in spec.obtain
+    assert spec.places == ("/usr/share/datasets/fashion-mnist",)
+
+
+def test_one_missing_file(tmp_path: Path) -> None:
+    write_mnist(tmp_path)
+    (tmp_path / IDX_NAMES[3]).unlink()
+    assert "its files are not there" in refused("mnist", tmp_path)
+
+
+@pytest.mark.parametrize("zipped", [False, True])
+def test_damaged_idx_files(tmp_path: Path, zipped: bool) -> None:
+    array = np.arange(60, dtype=np.uint8).reshape(5, 4, 3)
+    path = tmp_path / "a"
+    write_idx(path, array, zipped)
+    np.testing.assert_array_equal(read_idx(path), array)
+    good = path.read_bytes()
+    for length in range(len(good)):
+        path.write_bytes(good[:length])
+        with pytest.raises(ArtifactError, match=str(path)):
+            read_idx(path)
+    for place in range(len(good)):
+        path.write_bytes(good[:place] + bytes([good[place] ^ 0x10]) + good[place + 1 :])
+        try:
+            read_idx(path)
+        except ArtifactError as error:
+            assert str(error).startswith(f"{path}: ")
+    path.write_bytes(good + b"\0")
+    if not zipped:
+        with pytest.raises(ArtifactError, match="more than 60"):
+            read_idx(path)
+
+
+@pytest.mark.parametrize(
+    ("start", "message"),
+    [
+        (b"", "starts with nothing"),
+        (b"\0\0\x0d\x03", "starts with 00000d03"),
+        (b"\0\0\x08\x00", "starts with 00000800"),
+        (b"PK\3\4", "starts with 504b0304"),
+        (b"\0\0\x08\x03\0\0", "truncated"),
+        (b"\0\0\x08\x02" + b"\xff" * 8, f"at most {idx.MAX_BYTES} are read"),
+    ],
+)
+def test_wrong_idx_headers(tmp_path: Path, start: bytes, message: str) -> None:
+    (tmp_path / "a").write_bytes(start)
+    with pytest.raises(ArtifactError, match=message):
+        read_idx(tmp_path / "a")
+
+
+@pytest.mark.parametrize(
+    ("file", "array", "message"),
+    [
+        (0, np.zeros((6, 28, 27), np.uint8), r"has shape \[6, 28, 27\], expected \[n, 28, 28\]"),
+        (0, np.zeros((6, 784), np.uint8), r"expected \[n, 28, 28\]"),
+        (1, np.zeros((6, 1), np.uint8), r"has shape \[6, 1\], expected \[n\]"),
+        (1, np.zeros(5, np.uint8), "6 images, but 5 labels"),
+        (3, np.array([0, 9, 10, 1], np.uint8), "labels are in 0 … 10, expected 0 … 9"),
+    ],
+)
+def test_idx_files_that_do_not_go_together(tmp_path: Path, file: int, array: np.ndarray, message: str) -> None:
+    write_mnist(tmp_path)
+    write_idx(tmp_path / IDX_NAMES[file], array)
+    with pytest.raises(ArtifactError, match=message):
+        load_dataset(DataConfig(name="mnist", root=str(tmp_path)))
+
+
+def test_empty_data_set(tmp_path: Path) -> None:
+    write_mnist(tmp_path, train=0)
+    assert "holds no images" in refused("mnist", tmp_path)
+
+
+# CIFAR-10
+
+
+def cifar_images(count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(seed)
+    return rng.integers(0, 256, (count, 32, 32, 3)).astype(np.uint8), rng.integers(0, 10, count).astype(np.uint8)
+
+
+def test_cifar_binary(tmp_path: Path) -> None:
+    batches = {}
+    for k, name in enumerate(
+        ("data_batch_1", "data_batch_2", "data_batch_3", "data_batch_4", "data_batch_5", "test_batch")
+    ):
+        x, y = batches[name] = cifar_images(2 + k, k)
+        records = [bytes([label]) + image.transpose(2, 0, 1).tobytes() for image, label in zip(x, y, strict=True)]
+        (tmp_path / f"{name}.bin").write_bytes(b"".join(records))
+    data = load_dataset(DataConfig(name="cifar10", root=str(tmp_path)))
+    np.testing.assert_array_equal(data.x_test, batches["test_batch"][0])
+    np.testing.assert_array_equal(data.y_test, batches["test_batch"][1])
+    np.testing.assert_array_equal(data.x_train, np.concatenate([b[0] for n, b in batches.items() if n != "test_batch"]))
+    assert len(data.y_train) == 2 + 3 + 4 + 5 + 6
+    assert data.x_train.flags.c_contiguous
+    (tmp_path / "data_batch_3.bin").write_bytes(b"\0" * 3072)
+    assert "expected a multiple of 3073" in refused("cifar10", tmp_path)
+    (tmp_path / "data_batch_3.bin").write_bytes(b"")
+    assert "has 0 bytes" in refused("cifar10", tmp_path)
+
+
+def write_pack(path: Path, **changes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Writes five images as a pack; returns what its JPEGs decode to, and the labels."""
+    x, y = cifar_images(5, 0)
+    header, scans, decoded = b"", [], []
+    for image in x // 4 + 90:
+        stream = io.BytesIO()
+        Image.fromarray(image).save(stream, "JPEG", quality=75)
+        data = stream.getvalue()
+        start = data.index(b"\xff\xda")
+        header, scan = data[:start], data[start:-2]
+        scans.append(scan)
+        decoded.append(np.asarray(Image.open(stream)))
+    arrays = {
+        "jpeg_header_bytes": np.frombuffer(header, np.uint8),
+        "scan_bytes": np.frombuffer(b"".join(scans), np.uint8),
+        "offsets": np.cumsum([0, *map(len, scans)]).astype(np.uint32),
+        "labels": y,
+        "n_train": np.array([3]),
+    }
+    np.savez(path, **(arrays | changes))
+    return np.stack(decoded), y
+
+
+def test_jpeg_pack(tmp_path: Path) -> None:
+    x, y = write_pack(tmp_path / "cifar10.npz")
+    data = load_dataset(DataConfig(name="cifar10", root=str(tmp_path)))
+    np.testing.assert_array_equal(data.x_train, x[:3])
+    np.testing.assert_array_equal(data.x_test, x[3:])
+    np.testing.assert_array_equal(np.concatenate([data.y_train, data.y_test]), y)
+    few = load_dataset(DataConfig(name="cifar10", root=str(tmp_path), train_limit=2, test_limit=1))
+    np.testing.assert_array_equal(few.x_train, x[:2])
+    np.testing.assert_array_equal(few.x_test, x[3:4])
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"n_train": np.array([5])}, "do not go together"),
+        ({"n_train": np.array([], int)}, "is not a pack"),
+        ({"labels": np.zeros((5, 1), np.uint8)}, "do not go together"),
+        ({"offsets": np.arange(3)}, "do not go together"),
+        ({"offsets": np.zeros(6, int)}, "image 0 is damaged"),
+        ({"offsets": np.array(["a"])}, "is not a pack"),
+        ({"labels": np.array([{}], object)}, "is not a pack"),
+        ({"jpeg_header_bytes": np.zeros(10, np.uint8)}, "image 0 is damaged"),
+        ({"labels": np.full(5, 11, np.uint8)}, "labels are in"),
+    ],
+)
+def test_broken_packs(tmp_path: Path, changes: dict[str, np.ndarray], message: str) -> None:
+    write_pack(tmp_path / "cifar10.npz", **changes)
+    assert message in refused("cifar10", tmp_path)
+
+
+def test_damaged_pack_files(tmp_path: Path) -> None:
+    path = tmp_path / "cifar10.npz"
+    write_pack(path)
+    good = path.read_bytes()
+    for length in range(0, len(good), 211):
+        path.write_bytes(good[:length])
+        refused("cifar10", tmp_path)
+    for place in range(0, len(good), 37):
+        path.write_bytes(good[:place] + bytes([good[place] ^ 0x20]) + good[place + 1 :])
+        try:
+            load_dataset(DataConfig(name="cifar10", root=str(tmp_path)))
+        except ArtifactError as error:
+            assert str(path) in str(error)
+
+
+def test_a_jpeg_of_another_size_is_refused(tmp_path: Path) -> None:
+    stream = io.BytesIO()
+    Image.new("RGB", (1, 1)).save(stream, "JPEG")
+    data = stream.getvalue()
+    start = data.index(b"\xff\xda")
+    scan = np.frombuffer(data[start:-2], np.uint8)
+    write_pack(
+        tmp_path / "cifar10.npz",
+        jpeg_header_bytes=np.frombuffer(data[:start], np.uint8),
+        scan_bytes=np.tile(scan, 5),
+        offsets=np.arange(6) * len(scan),
+    )
+    assert "image 0 has shape [1, 1, 3], expected [32, 32, 3]" in refused("cifar10", tmp_path)
+
+
+def test_pillow_is_named_when_it_is_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_pack(tmp_path / "cifar10.npz")
+    monkeypatch.setitem(__import__("sys").modules, "PIL", None)
+    assert "pip install 'tncompile[data]'" in refused("cifar10", tmp_path)

@@ -1,0 +1,136 @@
+"""Random chip images that use everything an image can say. Imports no pass, and no simulator."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+from jaxtyping import Bool
+
+from tncompile.arch import ChipArch
+from tncompile.ir import ChipImage, InputPackets, NeuronTable, stateless_table
+
+SMALL = ChipArch(
+    name="small",
+    axons=16,
+    neurons=16,
+    axon_types=4,
+    weight_bits=5,
+    leak_bits=5,
+    threshold_bits=6,
+    potential_bits=7,  # −64 … 63: a few strong synapses saturate
+    delay_max=5,
+    grid=(3, 3),
+    board=(2, 1),
+)
+"""Two chips of 3 × 3 cores with narrow potentials."""
+
+
+def random_chip(
+    seed: int, *, arch: ChipArch = SMALL, cores: int = 9, stateless: bool = False, crosspoints: float = 0.3
+) -> ChipImage:
+    """Returns a recurrent chip of random wiring.
+
+    Neurons send to any core, so axons have none, one or many sources, host and neurons mixed; delays are anything up
+    to a random bound; pins may have many drivers; some neurons are unused, and so are some rows of the table.
+
+    Args:
+        seed: of everything random.
+        arch: the chip.
+        cores: how many, on random sites.
+        stateless: whether all neurons forget their potential, as those of compiled nets do.
+        crosspoints: share of crosspoints that are set.
+    """
+    rng = np.random.default_rng(seed)
+    width, height = arch.size
+    sites = rng.choice(width * height, cores, replace=False)
+    core_x, core_y = (sites % width).astype(np.int32), (sites // width).astype(np.int32)
+    neurons = random_neurons(rng, arch, types=int(rng.integers(2, 12)), stateless=stateless)
+    shape = (cores, arch.neurons)
+    neuron_type = rng.integers(0 if rng.random() < 0.8 else 1, len(neurons), shape).astype(np.int32)
+    delays = int(rng.integers(1, arch.delay_max + 1))
+    input_bits, pins, lines = (int(rng.integers(1, most)) for most in (12, 8, 4 * cores + 2))
+    axons = int(rng.integers(1, arch.axons + 1))  # few axons: many sources each
+
+    use = rng.choice(3, shape, p=[0.7, 0.15, 0.15])  # core, pin, nothing
+    target = rng.integers(0, cores, shape)
+    to_core = use == 0
+    crossbars = np.packbits(
+        rng.random((int(rng.integers(1, cores + 1)), arch.axons, arch.neurons)) < crosspoints,
+        axis=-1,
+        bitorder="little",
+    )
+    line_core = rng.integers(0, cores, lines)
+    return ChipImage(
+        arch=json.dumps(arch.model_dump(mode="json"), sort_keys=True),
+        input_bits=input_bits,
+        output_pins=pins,
+        latency=-1,
+        core_x=core_x,
+        core_y=core_y,
+        core_crossbar=rng.integers(0, len(crossbars), cores).astype(np.int32),
+        crossbars=crossbars,
+        axon_type=rng.integers(0, rng.integers(1, arch.axon_types + 1), (cores, arch.axons)).astype(np.uint8),
+        neurons=neurons,
+        neuron_type=neuron_type,
+        dx=np.where(to_core, core_x[target] - core_x[:, None], 0).astype(np.int16),
+        dy=np.where(to_core, core_y[target] - core_y[:, None], 0).astype(np.int16),
+        target_axon=np.where(to_core, rng.integers(0, axons, shape), 0).astype(np.int16),
+        target_delay=np.where(to_core, rng.integers(1, delays + 1, shape), 0).astype(np.uint8),
+        output_pin=np.where(use == 1, rng.integers(0, pins, shape), -1).astype(np.int32),
+        packets=InputPackets(
+            bit=rng.integers(0, input_bits, lines).astype(np.int32),
+            x=core_x[line_core],
+            y=core_y[line_core],
+            axon=rng.integers(0, arch.axons, lines).astype(np.int16),
+            delay=rng.integers(1, delays + 1, lines).astype(np.uint8),
+        ),
+        host=None,
+    )
+
+
+def random_neurons(rng: np.random.Generator, arch: ChipArch, *, types: int, stateless: bool) -> NeuronTable:
+    """Returns a table of `types` neurons in all deterministic modes; row 0 is the unused one.
+
+    Args:
+        rng: where the numbers come from.
+        arch: the chip, whose ranges they fill.
+        types: rows.
+        stateless: as in `random_chip`.
+    """
+    low, high = arch.potential_range
+    weights = rng.integers(-arch.weight_max, arch.weight_max, (types, arch.axon_types), endpoint=True).astype(np.int16)
+    leak = rng.integers(-arch.leak_max, arch.leak_max, types, endpoint=True)
+    leak = np.where(rng.random(types) < 0.5, rng.integers(-2, 3, types), leak).astype(np.int16)
+    weights[0], leak[0] = 0, 0
+    if stateless:
+        return stateless_table(weights, leak)
+
+    def bits(share: float) -> Bool[np.ndarray, " types"]:
+        return rng.random(types) < share
+
+    reset = rng.integers(-arch.weight_max, arch.weight_max, types, endpoint=True)
+    table = NeuronTable(
+        weights=weights,
+        stochastic_weights=np.zeros(weights.shape, bool),
+        leak=leak,
+        leak_reversal=bits(0.3) if rng.random() < 0.7 else bits(0),
+        stochastic_leak=np.zeros(types, bool),
+        threshold=rng.integers(0, min(arch.threshold_max, high) + 1, types).astype(np.int32),
+        negative_threshold=np.where(bits(0.3), 0, rng.integers(0, min(arch.threshold_max, -low) + 1, types)).astype(
+            np.int32
+        ),
+        mask_bits=np.zeros(types, np.uint8),
+        reset_mode=rng.integers(0, 3, types).astype(np.uint8),
+        negative_saturate=bits(0.5),
+        reset=np.where(bits(0.4), 0, reset).astype(np.int32),
+        initial=rng.integers(low, high + 1, types).astype(np.int32),
+    )
+    return table
+
+
+def random_frames(
+    image: ChipImage, seed: int, *, batch: int, ticks: int, rate: float = 0.4
+) -> Bool[np.ndarray, "batch ticks input_bits"]:
+    """Returns input bits that are set with probability `rate`."""
+    return np.random.default_rng(seed).random((batch, ticks, image.input_bits)) < rate

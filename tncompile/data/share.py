@@ -1,0 +1,14 @@
+"""Where the data-set descriptions and the experiments lie."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import tncompile
+
+
+def share(name: str) -> Path:
+    """Returns the folder `datasets` or `experiments`: in an installed wheel its copy, else beside the package."""
+    package = Path(tncompile.__file__).resolve().parent
+    installed = package / "_share"
+    return (installed if installed.is_dir() else package.parent) / name

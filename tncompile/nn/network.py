@@ -1,0 +1,248 @@
+"""The trainable network, its construction and its exact inference."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+from jaxtyping import Array, Bool, Float, Int, UInt8, UInt16
+
+from tncompile.arch import ChipArch
+from tncompile.config.net import NetConfig
+from tncompile.errors import InternalError
+from tncompile.ir import Conv, Readout
+from tncompile.nn.fold import thresholds
+from tncompile.nn.geometry import check_fan_in, geometry
+from tncompile.nn.layers import Map, TransductionConv, TrinaryConv
+from tncompile.nn.readout import assign_features, winner
+
+INIT_RANGE = 1.06
+"""Hidden weights start uniform in ±1.06, clipped to ±1: 53 % of the trinary ones are then not 0, as in trained nets."""
+
+INFERENCE_BATCH = 256
+"""Images that inference takes at a time."""
+
+_WEIGHTS, _BIASES = 2, 3
+"""Keep the random streams of weights and biases apart from that of the permutations."""
+
+Pixels = UInt8[np.ndarray, "images height width channels"] | UInt16[np.ndarray, "images height width channels"]
+
+
+class Network(nnx.Module):
+    """An Eedn net: transduction, trinary layers, class readout.
+
+    Called, it is in inference mode and exact: its spikes are those of the float32 batch-norm rule of NumPy, bit for
+    bit, on any device. `training_scores` is the differentiable form.
+
+    Attributes:
+        transduction: the first layer.
+        layers: the on-chip layers.
+        readout: which class each feature of the last layer votes for.
+    """
+
+    def __init__(self, transduction: TransductionConv, layers: list[TrinaryConv], readout: Readout):
+        self.transduction = transduction
+        self.layers = nnx.List(layers)
+        self.readout = readout
+
+    @property
+    def out_shape(self) -> tuple[int, int, int]:
+        """Width, height and features of the output map."""
+        return self.layers[-1].conv.out_shape
+
+    @property
+    def class_sizes(self) -> Int[np.ndarray, " classes"]:
+        """Features that vote for each class."""
+        return np.bincount(self.readout.feature_class[self.readout.feature_class >= 0], minlength=self.readout.classes)
+
+    def training_scores(
+        self, x: Pixels | Array, momentum: Float[Array, ""] | float
+    ) -> tuple[Float[Array, "images classes"], list[Float[Array, "..."]]]:
+        """Returns the class scores by batch statistics, and each layer's mean activations, one a feature.
+
+        Updates the running statistics; differentiable by the surrogate.
+
+        Args:
+            x: pixels.
+            momentum: share of the old value in the running statistics.
+        """
+        activations = []
+        y = channel_major(x)
+        for layer in (self.transduction, *self.layers):
+            y = layer(y, momentum)
+            activations.append(y.mean((1, 2, 3)))
+        return _means(y, self.readout, self.class_sizes), activations
+
+    def __call__(self, x: Pixels) -> Float[np.ndarray, "images classes"]:
+        """Returns the class scores in inference mode: the mean of the bits of each class's features."""
+        width, height, _ = self.out_shape
+        return (self.counts(x) / (self.class_sizes * width * height)).astype(np.float32)
+
+    def counts(self, x: Pixels) -> Int[np.ndarray, "images classes"]:
+        """Returns each class's output spikes in inference mode."""
+        return self._in_batches(_counts, x)
+
+    def classify(self, x: Pixels) -> Int[np.ndarray, " images"]:
+        """Returns the class of each image, the lowest of equals; the decision is exact."""
+        return winner(self.counts(x), self.class_sizes)
+
+    def spikes(self, x: Pixels) -> tuple[Bool[np.ndarray, "images inputs"], Bool[np.ndarray, "images outputs"]]:
+        """Returns the bits that enter the chip and those that leave it, in the flat order [y, x, feature]."""
+        return self._in_batches(_spikes, x)
+
+    def thresholds(self) -> tuple[Float[np.ndarray, " features"], ...]:
+        """Returns the integer sums from which on features spike, one array a layer, exact in float32."""
+        first = self.transduction
+        limit = (1 << first.grid_bits) * first.conv.fan_in * ((1 << first.input_bits) - 1)
+        folded = [thresholds(first.norm.export(), first.fraction_bits, limit)]
+        folded += [thresholds(layer.norm.export(), 0, layer.conv.fan_in) for layer in self.layers]
+        return tuple(threshold.astype(np.float32) for threshold in folded)
+
+    def _in_batches(self, function: Callable[..., Any], x: Pixels) -> Any:
+        """Returns what a jitted function gives for all images, in batches of one shape."""
+        arguments = (*nnx.split(self), self.thresholds())
+        size = max(1, min(len(x), INFERENCE_BATCH))
+        parts = []
+        for start in range(0, max(1, len(x)), size):
+            batch = x[start : start + size]
+            padded = np.pad(batch, [(0, size - len(batch)), (0, 0), (0, 0), (0, 0)])
+            parts.append(jax.tree.map(np.asarray, function(*arguments, padded)))
+        return jax.tree.map(lambda *arrays: np.concatenate(arrays)[: len(x)], *parts)
+
+    def tensors(self) -> Iterator[tuple[str, nnx.Variable]]:
+        """Yields every tensor with its name, `layer/tensor`, in the order of the layers."""
+        for layer in (self.transduction, *self.layers):
+            own = (
+                {"weights": layer.weights}
+                if isinstance(layer, TransductionConv)
+                else {"hidden": layer.hidden, "trinary": layer.trinary}
+            )
+            norm = {"mean": layer.norm.mean, "std": layer.norm.std, "bias": layer.norm.bias}
+            for name, tensor in {**own, **norm}.items():
+                yield f"{layer.conv.name}/{name}", tensor
+
+    def first_nonfinite(self) -> str | None:
+        """Returns the name of the first tensor that is not finite, or None."""
+        return next((name for name, tensor in self.tensors() if not np.isfinite(np.asarray(tensor[...])).all()), None)
+
+    def update(self) -> None:
+        """Clips and rounds the weights, after a step of the optimizer."""
+        for layer in (self.transduction, *self.layers):
+            layer.update()
+
+
+def build_network(
+    net: NetConfig,
+    *,
+    in_shape: tuple[int, int, int],
+    input_bits: int,
+    classes: int,
+    arch: ChipArch,
+    scheme: str = "pair",
+    seed: int,
+) -> Network:
+    """Returns a network with freshly drawn weights, checked against the chip.
+
+    Args:
+        net: its layers.
+        in_shape: width, height and channels of the images.
+        input_bits: width of a pixel [bit].
+        classes: how many there are to tell apart.
+        arch: the chip.
+        scheme: synapse scheme, which says how many inputs a core takes.
+        seed: of the permutations and the weights.
+
+    Raises:
+        ConfigError: the layers do not fit one another, the images or the classes.
+        InfeasibleError: a filter has more inputs than a core takes.
+    """
+    first, *others = geometry(net, in_shape=in_shape, classes=classes, seed=seed)
+    layers = [TrinaryConv(conv, net.hysteresis, _draw(conv, seed, i)) for i, conv in enumerate(others, 1)]
+    readout = Readout(classes=classes, feature_class=assign_features(others[-1].features, classes))
+    network = Network(TransductionConv(first, input_bits, _draw(first, seed, 0)), layers, readout)
+    check_constraints(network, arch, scheme)
+    return network
+
+
+def check_constraints(network: Network, arch: ChipArch, scheme: str) -> None:
+    """Checks the constraints that ride on the parameters: every `tn_` annotation, and that none is left unread.
+
+    Raises:
+        InfeasibleError: a filter has more inputs than a core takes.
+        InternalError: an annotation is unknown, or does not agree with the layer's geometry.
+    """
+    convs = {layer.conv.name: layer.conv for layer in network.layers}
+    for path, parameter in nnx.to_flat_state(nnx.state(network, nnx.Param)):
+        notes = {key: value for key, value in parameter.get_metadata().items() if key.startswith("tn_")}
+        if not notes:
+            continue
+        conv = convs.get(notes.pop("tn_layer", ""))
+        if conv is None or notes != {"tn_fan_in": conv.fan_in} or parameter.shape != conv.weight_shape:
+            raise InternalError(f"parameter {'.'.join(map(str, path))}: its annotations {notes} do not fit its layer")
+        check_fan_in(conv, arch, scheme)
+
+
+def assume_statistics(network: Network, seed: int) -> None:
+    """Gives an untrained network plausible batch-norm statistics, so that it can be compiled and simulated.
+
+    They are those of sums over inputs that spike independently a quarter of the time; biases are drawn around half
+    a standard deviation below, so that leaks spread and layers neither fall silent nor saturate.
+    """
+    for index, layer in enumerate((network.transduction, *network.layers)):
+        rng = np.random.default_rng([seed, _BIASES, index])
+        used = layer.weights if isinstance(layer, TransductionConv) else layer.trinary
+        filters = np.asarray(used[...], np.float32).reshape(layer.conv.features, -1)
+        layer.norm.mean[...] = jnp.asarray(filters.sum(axis=1) * np.float32(0.25))
+        layer.norm.std[...] = jnp.asarray(np.sqrt(np.square(filters).sum(axis=1) * np.float32(3 / 16)))
+        layer.norm.bias[...] = jnp.asarray(rng.normal(-0.5, 0.5, layer.conv.features), jnp.float32)
+
+
+def channel_major(x: Pixels | Array) -> Map:
+    """Returns pixels as float32 maps [channel, image, y, x]."""
+    return jnp.transpose(jnp.asarray(x, jnp.float32), (3, 0, 1, 2))
+
+
+def _draw(conv: Conv, seed: int, index: int) -> Float[np.ndarray, "features ky kx inputs"]:
+    rng = np.random.default_rng([seed, _WEIGHTS, index])
+    return np.clip(rng.uniform(-INIT_RANGE, INIT_RANGE, conv.weight_shape), -1, 1).astype(np.float32)
+
+
+def _means(y: Map, readout: Readout, sizes: Int[np.ndarray, " classes"]) -> Float[Array, "images classes"]:
+    """Returns the mean of the bits of each class's features over all positions."""
+    members = np.arange(readout.classes)[:, None] == readout.feature_class
+    weights = members.astype(np.float32) / sizes[:, None].astype(np.float32)
+    return (jnp.asarray(weights) @ y.mean((2, 3))).T
+
+
+def _infer(network: Network, folded: tuple[Array, ...], x: Array) -> tuple[Map, Map]:
+    """Returns the input and output bits of the chip as maps, by the folded thresholds."""
+    first, *others = folded
+    entering = (network.transduction.sums(channel_major(x)) >= first[:, None, None, None]).astype(jnp.float32)
+    y = entering
+    for layer, threshold in zip(network.layers, others, strict=True):
+        y = (layer.sums(y) >= threshold[:, None, None, None]).astype(jnp.float32)
+    return entering, y
+
+
+@partial(jax.jit, static_argnums=0)
+def _counts(graphdef: nnx.GraphDef, state: nnx.State, folded: tuple[Array, ...], x: Array) -> Int[Array, "n classes"]:
+    network = nnx.merge(graphdef, state)
+    _, y = _infer(network, folded, x)
+    members = np.arange(network.readout.classes)[:, None] == network.readout.feature_class
+    # Integers, since a mean over positions need not be exact; a feature's count is at most its positions.
+    counts = y.sum((2, 3)).astype(jnp.int32)
+    return (jnp.asarray(members, jnp.int32) @ counts).T
+
+
+@partial(jax.jit, static_argnums=0)
+def _spikes(
+    graphdef: nnx.GraphDef, state: nnx.State, folded: tuple[Array, ...], x: Array
+) -> tuple[Bool[Array, "n inputs"], Bool[Array, "n outputs"]]:
+    maps = _infer(nnx.merge(graphdef, state), folded, x)
+    entering, leaving = (jnp.transpose(m, (1, 2, 3, 0)).reshape(m.shape[1], -1).astype(bool) for m in maps)
+    return entering, leaving

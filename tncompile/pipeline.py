@@ -1,0 +1,145 @@
+"""The compiler's driver: runs passes one after the other, verifies every stage, and times and digests each step."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from passes.default_pipeline import DEFAULT_PIPELINE, Pass
+from tncompile.arch import ChipArch
+from tncompile.config import Config
+from tncompile.config.experiment import parse_config
+from tncompile.errors import ConfigError, SemanticMismatch
+from tncompile.ir import ChipImage, LogicalNet, RoutedChip, Stage
+from tncompile.ir.text import digest
+from tncompile.reference import evaluate
+from tncompile.verify import verify
+from tncompile.verify.image import verify_against
+
+EXPORT = "export"
+"""Name of the step in front of all passes: model to LogicalNet."""
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What one pass gave.
+
+    Attributes:
+        name: the pass, or `export` for the stage that the passes start from.
+        stage: what it returned, verified.
+        seconds: the pass alone [s].
+        verify_seconds: its verifier, and the semantic check if asked for [s].
+        digest: of the stage.
+    """
+
+    name: str
+    stage: Stage
+    seconds: float
+    verify_seconds: float
+    digest: str
+
+
+def step_names(pipeline: Sequence[Pass] = DEFAULT_PIPELINE) -> tuple[str, ...]:
+    """Returns the names of all steps, export first."""
+    return EXPORT, *(p.name for p in pipeline)
+
+
+def pass_configs(sections: Mapping[str, Mapping], pipeline: Sequence[Pass] = DEFAULT_PIPELINE) -> dict[str, Config]:
+    """Returns the options of every pass.
+
+    Args:
+        sections: what an experiment says under `compile:`, by pass.
+        pipeline: the passes.
+
+    Raises:
+        ConfigError: an unknown pass, an unknown option or a wrong type.
+    """
+    names = [p.name for p in pipeline]
+    unknown = [name for name in sections if name not in names]
+    if unknown:
+        raise ConfigError(f"compile.{unknown[0]}: there is no such pass; the passes are {', '.join(names)}")
+    return {p.name: parse_config(p.config, sections.get(p.name, {}), f"compile.{p.name}") for p in pipeline}
+
+
+def select(
+    pipeline: Sequence[Pass], start_from: str | None = None, stop_after: str | None = None
+) -> tuple[Pass, ...]:
+    """Returns the passes from `start_from` to `stop_after`, both included.
+
+    Raises:
+        ConfigError: an unknown pass, or nothing is left.
+    """
+    names = step_names(pipeline)
+    for option, name in (("--start-from", start_from), ("--stop-after", stop_after)):
+        if name is not None and name not in names:
+            raise ConfigError(f"{option} {name}: there is no such pass; the passes are {', '.join(names)}")
+    first = names.index(start_from) if start_from else 0
+    last = names.index(stop_after) if stop_after else len(pipeline)
+    if last < first:
+        raise ConfigError(f"--stop-after {stop_after} stands before --start-from {start_from}; the order is {names}")
+    return tuple(pipeline[max(first - 1, 0) : last])
+
+
+def run_passes(
+    stage: Stage,
+    arch: ChipArch,
+    configs: Mapping[str, Config],
+    *,
+    seed: int,
+    pipeline: Sequence[Pass] = DEFAULT_PIPELINE,
+    samples: np.ndarray | None = None,
+) -> Iterator[Step]:
+    """Yields each pass's step as soon as its stage is verified.
+
+    Args:
+        stage: what the first pass takes; it is verified too.
+        arch: the chip.
+        configs: options by pass.
+        seed: of all passes.
+        pipeline: the passes to run.
+        samples: integer pixels [n, y, x, channel]; each stage before and after a pass must compute the same spikes
+            from them. None = no semantic check.
+
+    Raises:
+        VerificationError: a stage breaks its invariants.
+        SemanticMismatch: a pass changed what the net computes.
+        InfeasibleError: the net does not fit the chip.
+    """
+    verify(stage, arch)
+    expected = None if samples is None else evaluate(stage, arch, samples)
+    for step in pipeline:
+        before, start = stage, time.perf_counter()
+        stage = step.run(before, arch, configs[step.name], seed=seed)
+        done = time.perf_counter()
+        verify(stage, arch)
+        if isinstance(stage, ChipImage) and isinstance(before, RoutedChip):
+            verify_against(stage, before, arch)
+        if expected is not None:
+            actual = evaluate(stage, arch, samples)
+            _same_spikes(step.name, expected, actual, _net_of(before))
+        yield Step(step.name, stage, done - start, time.perf_counter() - done, digest(stage))
+
+
+def _net_of(stage: Stage) -> LogicalNet:
+    while not isinstance(stage, LogicalNet):
+        stage = stage.source  # type: ignore[attr-defined]
+    return stage
+
+
+def _same_spikes(name: str, expected: np.ndarray, actual: np.ndarray, net: LogicalNet) -> None:
+    differs = expected != actual
+    if not differs.any():
+        return
+    sample = int(np.argmax(differs.any(axis=1)))
+    index = int(np.argmax(differs[sample]))
+    conv = net.layers[-1].conv
+    width, _, features = conv.out_shape
+    y, x = divmod(index // features, width)
+    raise SemanticMismatch(
+        f"pass {name} changed what the net computes: sample {sample}, layer {conv.name}, position ({x}, {y}), feature "
+        f"{index % features}: spike {int(actual[sample, index])}, was {int(expected[sample, index])} before the pass; "
+        f"{int(differs.sum())} of {differs.size} output spikes differ"
+    )

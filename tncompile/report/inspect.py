@@ -1,0 +1,192 @@
+"""What is in a run folder or in one of its files, as plain data."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tncompile.analysis.utilisation import utilisation
+from tncompile.arch import ChipArch
+from tncompile.errors import ArtifactError
+from tncompile.ir import (
+    ChipImage,
+    CoreGraph,
+    LogicalNet,
+    PartitionedGraph,
+    PlacedChip,
+    RoutedChip,
+    Stage,
+    TrinaryNet,
+)
+from tncompile.ir.io import StageHeader, read_header, read_stage
+
+_MODELS = ("model.safetensors", "untrained.safetensors")
+_IMAGE = "chip.safetensors"
+
+
+def inspect_path(path: Path) -> dict[str, Any]:
+    """Returns what a run folder, stage file, chip image or model file holds: values, and lists of rows.
+
+    Raises:
+        ArtifactError: there is nothing at the path, or it is damaged.
+    """
+    if not path.exists():
+        raise ArtifactError(f"{path}: there is no such file or folder")
+    return _folder(path) if path.is_dir() else _file(path)
+
+
+def _folder(path: Path) -> dict[str, Any]:
+    stages = sorted((path / "stages").glob("*.safetensors"))
+    models = [path / name for name in _MODELS if (path / name).exists()]
+    if not stages and not models:
+        raise ArtifactError(f"{path}: is no run folder: it has neither a model nor compiled stages")
+    found: dict[str, Any] = {"folder": str(path)}
+    for model in models:
+        found |= _model(model)
+    if stages:
+        stage = None
+        for file in stages:
+            stage = _read(file, read_header(file), stage)
+            if not isinstance(stage, ChipImage):
+                found |= {k: v for k, v in _describe(stage).items() if k != "kind"}
+    if (path / _IMAGE).exists():
+        found |= {k: v for k, v in _file(path / _IMAGE).items() if k not in ("kind", "file")}
+    return found
+
+
+def _file(path: Path) -> dict[str, Any]:
+    if path.name in _MODELS:
+        return {"file": str(path), "kind": "model", **_model(path)}
+    return {"file": str(path), **_describe(_with_sources(path, read_header(path)))}
+
+
+def _with_sources(path: Path, header: StageHeader) -> Stage:
+    """Returns a stage with those that it refers to, which lie beside it."""
+    if header.source is None:
+        return read_stage(path)
+    for file in sorted(path.parent.glob("*.safetensors")):
+        if file != path and file.name not in _MODELS:
+            beside = read_header(file)
+            if beside.digest == header.source:
+                return read_stage(path, source=_with_sources(file, beside))
+    raise ArtifactError(f"{path}: refers to a stage that does not lie beside it; keep the files of `stages` together")
+
+
+def _read(path: Path, header: StageHeader, before: Stage | None) -> Stage:
+    return read_stage(path, source=before if header.source is not None else None)
+
+
+def _model(path: Path) -> dict[str, Any]:
+    from tncompile.nn.store import read_model
+
+    meta, tensors = read_model(path)
+    rows = []
+    for name, tensor in tensors.items():
+        if name.endswith("/trinary"):
+            rows.append(
+                {
+                    "layer": name.split("/")[0],
+                    "weights": tensor.size,
+                    "nonzero_%": 100 * float((tensor != 0).mean()),
+                    "positive_%": 100 * float((tensor > 0).mean()),
+                }
+            )
+    return {"model": path.name, "trained": meta.get("trained"), "seed": meta.get("seed"), "weights": rows}
+
+
+def _describe(stage: Stage) -> dict[str, Any]:
+    match stage:
+        case LogicalNet():
+            return {"kind": "LogicalNet", "layers": _layers(stage)}
+        case TrinaryNet():
+            rows = [
+                {
+                    "layer": layer.conv.name,
+                    "nonzero_%": 100 * float((weights != 0).mean()),
+                    "leak_min": int(leak.min()),
+                    "leak_max": int(leak.max()),
+                }
+                for layer, weights, leak in zip(stage.source.layers, stage.weights, stage.leak, strict=True)
+            ]
+            return {"kind": "TrinaryNet", "trinary": rows}
+        case CoreGraph():
+            return {
+                "kind": "CoreGraph",
+                "cores": stage.cores,
+                "latency_ticks": stage.latency,
+                "input_packets_per_bit": len(stage.input_lines.bit) / stage.source.source.layers[0].conv.inputs,
+                "utilisation": [_percentages(asdict(row)) for row in utilisation(stage)],
+            }
+        case PartitionedGraph():
+            chips, cores = np.unique(stage.core_chip, return_counts=True)
+            rows = [{"chip": int(chip), "cores": int(n)} for chip, n in zip(chips, cores, strict=True)]
+            return {"kind": "PartitionedGraph", "cut": stage.cut, "chips": rows}
+        case PlacedChip():
+            return {"kind": "PlacedChip", "wirelength": stage.wirelength}
+        case RoutedChip():
+            return {
+                "kind": "RoutedChip",
+                "busiest_link": int(stage.link_load.max(initial=0)),
+                "crossings": stage.crossings,
+            }
+        case ChipImage():
+            return _image(stage)
+    raise ArtifactError(f"nothing is known of a {type(stage).__name__}")
+
+
+def _percentages(row: dict[str, Any]) -> dict[str, Any]:
+    shares = ("axons", "neurons")
+    return {f"{k}_%" if k in shares else k: 100 * v if k in shares else v for k, v in row.items()}
+
+
+def _layers(net: LogicalNet) -> list[dict[str, Any]]:
+    convs = (net.transduction.conv, *(layer.conv for layer in net.layers))
+    return [
+        {
+            "layer": conv.name,
+            "kernel": "×".join(map(str, conv.kernel)),
+            "stride": "×".join(map(str, conv.stride)),
+            "groups": conv.groups,
+            "in": "×".join(map(str, conv.in_shape)),
+            "out": "×".join(map(str, conv.out_shape)),
+            "fan_in": conv.fan_in,
+            "MOP_a_frame": 2e-6 * conv.fan_in * conv.outputs,
+        }
+        for conv in convs
+    ]
+
+
+def _image(image: ChipImage) -> dict[str, Any]:
+    arch = ChipArch.model_validate_json(image.arch)
+    used = image.neurons.leak[np.unique(image.neuron_type)]
+    delay = image.target_delay[image.target_delay > 0]
+    limits = [
+        ("axons a core", _most_axons(image), arch.axons),
+        ("neurons a core", int((image.neuron_type > 0).sum(1).max(initial=0)), arch.neurons),
+        ("cores", len(image.core_x), sum(arch.capacity(chip) for chip in range(arch.chips))),
+        ("delay [tick]", int(delay.max(initial=0)), arch.delay_max),
+        ("|dx| [core]", int(np.abs(image.dx.astype(int)).max(initial=0)), arch.offset_max),
+        ("|dy| [core]", int(np.abs(image.dy.astype(int)).max(initial=0)), arch.offset_max),
+        ("|leak| [LSB]", int(np.abs(used.astype(int)).max(initial=0)), arch.leak_max),
+    ]
+    return {
+        "kind": "ChipImage",
+        "chip": arch.name,
+        "image_cores": len(image.core_x),
+        "distinct_crossbars": len(image.crossbars),
+        "neurons": int((image.neuron_type > 0).sum()),
+        "synapses": int(np.bitwise_count(image.crossbars).sum(axis=(1, 2), dtype=np.int64)[image.core_crossbar].sum()),
+        "input_bits": image.input_bits,
+        "output_pins": image.output_pins,
+        "latency_ticks": image.latency,
+        "limits": [{"what": what, "used": used, "limit": limit} for what, used, limit in limits],
+    }
+
+
+def _most_axons(image: ChipImage) -> int:
+    """Returns the largest number of axons of a core that anything is connected to."""
+    rows = (image.crossbars != 0).any(axis=2).sum(axis=1)
+    return int(rows[image.core_crossbar].max(initial=0))

@@ -1,0 +1,93 @@
+"""Summaries and inspections as tables on a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+
+def summary_rows(results: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Yields what the summary says of results.json's content, a row each."""
+    if train := results.get("train"):
+        yield "trained", f"{train['epochs']} epochs in {train['seconds']:.1f} s"
+        yield "held-out accuracy", _percent(train["accuracy"])
+    if compiled := results.get("compile"):
+        if "cores" in compiled:
+            splitters = compiled["splitter_cores"]
+            chips = f" on {_count(compiled['chips'], 'chip')}" if "chips" in compiled else ""
+            yield "cores", f"{compiled['cores']:,}{chips}, {splitters:,} of them splitters"
+        if "wirelength" in compiled:
+            yield "wirelength", f"{compiled['wirelength']:,} hops, {compiled['hops_per_spike']:.2f} a spike"
+        slowest = max(compiled["seconds_by_pass"].items(), key=lambda item: item[1], default=None)
+        if slowest:
+            yield "compiled", f"in {compiled['seconds']:.1f} s (longest pass: {slowest[0]}, {slowest[1]:.1f} s)"
+        yield "digest", compiled["digest"][:16]
+    if simulated := results.get("simulate"):
+        yield "model accuracy", _percent(simulated["model_accuracy"])
+        yield "chip accuracy", _percent(simulated["accuracy"])
+        yield (
+            "mismatching spikes",
+            f"{simulated['mismatched_spikes']:,} in {simulated['frames']:,} frames "
+            f"({simulated['output_spikes']:,} output spikes compared)",
+        )
+        yield "latency", _count(simulated["latency_ticks"], "tick")
+        yield (
+            "simulator",
+            f"{simulated['frames_per_s']:,.0f} frames/s, {simulated['ticks_per_s']:,.0f} ticks/s, "
+            f"engine {simulated['engine']}",
+        )
+
+
+def print_summary(results: Mapping[str, Any], folder: Path, *, to_stderr: bool = False) -> None:
+    """Prints the summary of a run."""
+    table = Table(title=f"{results['name']} (seed {results['seed']})", show_header=False, title_justify="left")
+    table.add_column(style="bold")
+    table.add_column(overflow="fold")
+    for row in summary_rows(results):
+        table.add_row(*row)
+    table.add_row("results", str(folder))
+    Console(stderr=to_stderr, highlight=False).print(table)
+
+
+def print_inspection(found: Mapping[str, Any], *, to_stderr: bool = False) -> None:
+    """Prints what `inspect` found: the plain values first, then each list of rows as a table."""
+    console = Console(stderr=to_stderr, highlight=False)
+    for key, value in found.items():
+        if not isinstance(value, list):
+            console.print(f"[bold]{key.replace('_', ' '):<16}[/bold] {_cell(value)}", soft_wrap=True)
+    for key, rows in found.items():
+        if not isinstance(rows, list) or not rows:
+            continue
+        table = Table(title=key.replace("_", " "), title_justify="left")
+        for column in rows[0]:
+            number = isinstance(rows[0][column], int | float)
+            table.add_column(column.replace("_", " "), justify="right" if number else "left")
+        for row in rows:
+            table.add_row(*(_cell(v) for v in row.values()))
+        console.print(table)
+
+
+def _cell(value: Any) -> str:
+    match value:
+        case float():
+            return f"{value:,.3g}" if abs(value) < 1000 else f"{value:,.0f}"
+        case bool() | None:
+            return {True: "yes", False: "no", None: "–"}[value]
+        case int():
+            return f"{value:,}"
+        case Mapping():
+            return ", ".join(f"{k} {_cell(v)}" for k, v in value.items())
+        case _:
+            return str(value)
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}" + ("" if number == 1 else "s")
+
+
+def _percent(share: float | None) -> str:
+    return "–" if share is None else f"{100 * share:.2f} %"
