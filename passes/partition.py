@@ -213,8 +213,7 @@ def _too_small(graph: CoreGraph, arch: ChipArch, capacity: int) -> str:
     rows = sorted(utilisation(graph), key=lambda row: -(row.cores + row.splitters))[:3]
     largest = ", ".join(f"{row.layer} ({row.cores} + {row.splitters} splitters)" for row in rows)
     return (
-        f"the net needs {graph.cores} cores, the board of {arch.board[0]} x {arch.board[1]} chips has {capacity}"
-        f" working ones ({arch.grid[0]} x {arch.grid[1]} a chip, {len(arch.dead_cores)} faulty); most are taken by {largest};"
-        " use a larger arch.board or arch.grid, fewer features, or let the host send more packets a bit, which saves input"
-        " splitters"
+        f"the net needs {graph.cores} cores, the board has {capacity} working ones ({arch.board[0]} x {arch.board[1]}"
+        f" chips of {arch.grid[0]} x {arch.grid[1]}, {len(arch.dead_cores)} faulty); most are taken by {largest}; use a"
+        " larger arch.board or arch.grid, fewer features, or raise compile.pack.packets_per_bit to save splitters"
     )

@@ -49,9 +49,10 @@ def _check_reach(
     c, n = int(core[0]), int(neuron[0])
     axis, offset = ("dx", dx[c, n]) if abs(dx[c, n]) > arch.offset_max else ("dy", dy[c, n])
     target = int(graph.target_core[c, n])
+    x, y = stage.core_x.tolist(), stage.core_y.tolist()
     raise RoutingError(
-        f"layer {layer_names(graph)[int(graph.core_layer[c])]}, core {c} at ({stage.core_x[c]}, {stage.core_y[c]}),"
-        f" neuron {n}: its target core {target} at ({stage.core_x[target]}, {stage.core_y[target]}) has {axis} = {offset},"
-        f" a packet reaches {arch.offset_max} ({arch.offset_bits} bit, sign included); {len(core)} neuron(s) are out of"
-        " reach; place their cores closer together, or raise arch.offset_bits"
+        f"layer {layer_names(graph)[int(graph.core_layer[c])]}, core {c} at ({x[c]}, {y[c]}), neuron {n}: its target"
+        f" core {target} at ({x[target]}, {y[target]}) has {axis} = {offset}, a packet reaches {arch.offset_max}"
+        f" ({arch.offset_bits} bit, sign included); {len(core)} neuron(s) are out of reach; place their cores closer"
+        " together, or raise arch.offset_bits"
     )

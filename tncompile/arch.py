@@ -6,9 +6,7 @@ experiment. Nothing else in tncompile spells out a hardware number.
 
 from __future__ import annotations
 
-from typing import Annotated
-
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 Site = tuple[int, int]
 """A core's place on the whole board, (x, y), counted in cores from the corner of chip (0, 0)."""
@@ -23,7 +21,7 @@ class ChipArch(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
-    name: Annotated[str, StringConstraints(min_length=1)] = "truenorth"
+    name: str = Field(default="truenorth", min_length=1, description="the chip's name, for reports")
     axons: int = Field(default=256, ge=2, le=4096, description="axons a core")
     neurons: int = Field(default=256, ge=1, le=4096, description="neurons a core")
     axon_types: int = Field(default=4, ge=2, le=8, description="axon types, so synaptic weights, a neuron has")
@@ -43,7 +41,9 @@ class ChipArch(BaseModel):
             if min(pair) < 1:
                 raise ValueError(f"{key}: both sizes must be at least 1, got {list(pair)}")
         if self.neurons % 8:
-            raise ValueError(f"neurons: must be a multiple of 8 (crossbar rows are packed in bytes), got {self.neurons}")
+            raise ValueError(
+                f"neurons: must be a multiple of 8 (crossbar rows are packed in bytes), got {self.neurons}"
+            )
         width, height = self.size
         if width * height > 1 << 20:
             raise ValueError(f"grid and board: at most {1 << 20} cores in all, got {width * height}")

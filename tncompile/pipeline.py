@@ -12,7 +12,7 @@ from passes.default_pipeline import DEFAULT_PIPELINE, Pass
 from tncompile.arch import ChipArch
 from tncompile.config import Config
 from tncompile.config.experiment import parse_config
-from tncompile.errors import ConfigError, SemanticMismatch
+from tncompile.errors import ConfigError, SemanticMismatch, VerificationError
 from tncompile.ir import ChipImage, LogicalNet, RoutedChip, Stage
 from tncompile.ir.text import digest
 from tncompile.reference import evaluate
@@ -64,9 +64,7 @@ def pass_configs(sections: Mapping[str, Mapping], pipeline: Sequence[Pass] = DEF
     return {p.name: parse_config(p.config, sections.get(p.name, {}), f"compile.{p.name}") for p in pipeline}
 
 
-def select(
-    pipeline: Sequence[Pass], start_from: str | None = None, stop_after: str | None = None
-) -> tuple[Pass, ...]:
+def select(pipeline: Sequence[Pass], start_from: str | None = None, stop_after: str | None = None) -> tuple[Pass, ...]:
     """Returns the passes from `start_from` to `stop_after`, both included.
 
     Raises:
@@ -114,9 +112,12 @@ def run_passes(
         before, start = stage, time.perf_counter()
         stage = step.run(before, arch, configs[step.name], seed=seed)
         done = time.perf_counter()
-        verify(stage, arch)
-        if isinstance(stage, ChipImage) and isinstance(before, RoutedChip):
-            verify_against(stage, before, arch)
+        try:
+            verify(stage, arch)
+            if isinstance(stage, ChipImage) and isinstance(before, RoutedChip):
+                verify_against(stage, before, arch)
+        except VerificationError as error:
+            raise VerificationError(f"pass {step.name}: {error.stage}", error.violations) from error
         if expected is not None:
             actual = evaluate(stage, arch, samples)
             _same_spikes(step.name, expected, actual, _net_of(before))

@@ -12,12 +12,13 @@ A run folder holds everything about one experiment:
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import platform
 import subprocess
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -27,16 +28,25 @@ import numpy as np
 
 import tncompile
 from tncompile.analysis.utilisation import utilisation
-from tncompile.config.experiment import Experiment, dump_experiment, resolved
+from tncompile.config.experiment import Experiment, dump_experiment, parse_config, resolved
 from tncompile.data import DatasetSpec, load_dataset, load_spec
 from tncompile.errors import ArtifactError, ConfigError
 from tncompile.ir import ChipImage, CoreGraph, CoreKind, LogicalNet, PartitionedGraph, PlacedChip, RoutedChip, Stage
 from tncompile.ir.io import atomic_write, read_bytes, read_stage, write_stage
 from tncompile.ir.text import digest, dump
 from tncompile.pipeline import DEFAULT_PIPELINE, EXPORT, Step, pass_configs, run_passes, select, step_names
+from tncompile.sim.engine import ENGINES
 
 RESULTS_FORMAT = 1
 """Version of results.json: keys are added, never renamed."""
+
+SECTIONS: dict[str, tuple[str, ...]] = {
+    "train": ("accuracy", "seconds", "epochs"),
+    "compile": ("untrained", "seconds", "seconds_by_pass", "digest", "digests_by_pass"),
+    "simulate": ("frames", "accuracy", "model_accuracy", "mismatched_spikes", "mismatched_frames", "latency_ticks",
+                 "frames_per_s", "ticks_per_s", "engine"),
+}  # fmt: skip
+"""Sections of results.json in the order of the steps, with the keys that each always has."""
 
 SEMANTIC_SEED = 0x5EED
 """Mixed into the seed of the images that `--check-semantics` and `--random-images` draw."""
@@ -101,27 +111,62 @@ class RunFolder:
         if not os.access(self.root, os.W_OK | os.X_OK):
             raise ArtifactError(f"{self.root}: is not writable; choose another --out")
 
+    def check(self) -> None:
+        """Checks that there is an experiment.
+
+        Raises:
+            ArtifactError: there is none.
+        """
+        if not self.experiment.is_file():
+            raise ArtifactError(
+                f"{self.root}: is no run folder: it has no {self.experiment.name}; name the folder of an earlier "
+                "'tncompile run' or 'tncompile compile'"
+            )
+
+    def forget(self, steps: Sequence[str]) -> None:
+        """Removes the stages behind these steps, and the chip image, which no longer belong to the rest.
+
+        Raises:
+            ArtifactError: one cannot be removed.
+        """
+        stages = [self.stage(step) for step in steps]
+        for path in (self.image, *stages, *(stage.with_suffix(".txt") for stage in stages)):
+            try:
+                path.unlink(missing_ok=True)
+            except OSError as error:
+                raise ArtifactError(f"{path}: cannot be removed: {error.strerror}; choose another --out") from error
+
     def read_results(self) -> dict[str, Any]:
         """Returns what results.json holds, {} if there is none.
 
         Raises:
-            ArtifactError: it is no JSON object.
+            ArtifactError: it is damaged.
         """
         if not self.results.exists():
             return {}
+        hint = "remove it, and train and compile again"
         try:
             results = json.loads(read_bytes(self.results))
-        except ValueError as error:
-            raise ArtifactError(f"{self.results}: is not JSON ({error}); remove it and run again") from error
-        if not isinstance(results, dict):
-            raise ArtifactError(f"{self.results}: holds no object; remove it and run again")
+        except (ValueError, RecursionError) as error:
+            raise ArtifactError(f"{self.results}: is not JSON ({error}); {hint}") from error
+        if not isinstance(results, dict) or results.get("format") != RESULTS_FORMAT:
+            raise ArtifactError(f'{self.results}: is no object with "format": {RESULTS_FORMAT}; {hint}')
+        try:
+            parse_config(Experiment, results.get("experiment", {}), "experiment")
+        except ConfigError as error:
+            raise ArtifactError(f"{self.results}: {error}; {hint}") from error
+        for section, keys in SECTIONS.items():
+            figures = results.get(section, dict.fromkeys(keys))
+            missing = [key for key in keys if key not in figures] if isinstance(figures, dict) else keys
+            if missing:
+                raise ArtifactError(f"{self.results}: {section} has no {', '.join(missing)}; {hint}")
         return results
 
     def record(self, experiment: Experiment, section: str, figures: dict[str, Any]) -> dict[str, Any]:
         """Puts a step's figures into results.json, drops those of the steps behind it, and returns all."""
-        order = ("train", "compile", "simulate")
-        before = self.read_results()
-        kept = {name: before[name] for name in order[: order.index(section)] if name in before}
+        before_it = list(SECTIONS)[: list(SECTIONS).index(section)]
+        before = self.read_results() if before_it else {}
+        kept = {name: before[name] for name in before_it if name in before}
         results = {
             "format": RESULTS_FORMAT,
             "name": experiment.name,
@@ -147,6 +192,7 @@ def versions() -> dict[str, str]:
     }
 
 
+@functools.cache
 def commit() -> str | None:
     """Returns the commit of the checkout that tncompile runs from, with `+` if it was changed; None if installed."""
     root = Path(tncompile.__file__).resolve().parents[1]
@@ -197,13 +243,28 @@ def _build(experiment: Experiment, spec: DatasetSpec) -> Any:
 
 
 def _model_meta(experiment: Experiment, spec: DatasetSpec, trained: bool) -> dict[str, Any]:
-    """Returns what a model file says of its origin; only a model of the same net may be compiled."""
-    return {
-        "trained": trained,
-        "seed": experiment.seed,
-        "net": resolved(experiment)["net"],
-        "data": {"name": spec.name, "in_shape": list(spec.in_shape), "classes": spec.classes},
-    }
+    """Returns what a model file says of its origin; only a model of the same origin may be compiled."""
+    settings = resolved(experiment)
+    data = {"name": spec.name, "in_shape": list(spec.in_shape), "classes": spec.classes}
+    training = {"train_limit": experiment.data.train_limit, "train": settings["train"]} if trained else {}
+    return {"trained": trained, "seed": experiment.seed, "net": settings["net"], "data": data, **training}
+
+
+def _difference(made: Any, asked: Any, path: str = "") -> str | None:
+    """Returns the first key whose two values differ, with both, or None."""
+    if isinstance(made, Mapping) and isinstance(asked, Mapping):
+        keys = [*made, *(key for key in asked if key not in made)]
+        both = ((made.get(key), asked.get(key), f"{path}.{key}".lstrip(".")) for key in keys)
+        return next(filter(None, (_difference(*each) for each in both)), None)
+    if isinstance(made, list) and isinstance(asked, list) and len(made) == len(asked):
+        both = ((a, b, f"{path}[{i}]") for i, (a, b) in enumerate(zip(made, asked, strict=True)))
+        return next(filter(None, (_difference(*each) for each in both)), None)
+    return None if made == asked else f"{path} = {_short(made)}, the experiment says {_short(asked)}"
+
+
+def _short(value: Any) -> str:
+    text = json.dumps(value)
+    return text if len(text) <= 80 else f"{text[:77]}..."
 
 
 def _load(experiment: Experiment, folder: RunFolder, untrained: bool) -> Any:
@@ -211,23 +272,34 @@ def _load(experiment: Experiment, folder: RunFolder, untrained: bool) -> Any:
 
     path = folder.model(untrained)
     if not path.exists():
-        raise ArtifactError(
-            f"{path}: there is no model; train one with 'tncompile train', or compile with --untrained"
-        )
+        raise ArtifactError(f"{path}: there is no model; train one with 'tncompile train', or compile with --untrained")
     spec = load_spec(experiment.data)
     model = _build(experiment, spec)
-    found, expected = load_model(path, model), _model_meta(experiment, spec, not untrained)
-    differs = [key for key in expected if found.get(key) != expected[key]]
-    if differs:
+    made, asked = load_model(path, model), _model_meta(experiment, spec, not untrained)
+    if differs := _difference(made, asked):
         raise ConfigError(
-            f"{path}: was made with {differs[0]} = {json.dumps(found.get(differs[0]))}, the experiment says "
-            f"{json.dumps(expected[differs[0]])}; train again, or name the folder of that experiment with --out"
+            f"{path}: was made with {differs}; set that back, {'compile' if untrained else 'train'} again, or name the "
+            "folder of that experiment with --out"
         )
     return model
 
 
 # ---------------------------------------------------------------------------------------------------------------------
 # Steps.
+
+
+def check_options(experiment: Experiment) -> None:
+    """Checks what is known by name only: a mistake there should not wait until the step that it is about.
+
+    Raises:
+        ConfigError: an unknown pass, an unknown option of a pass, or an unknown engine.
+    """
+    pass_configs(experiment.compile)
+    engine = experiment.simulate.engine
+    if engine not in ENGINES:
+        raise ConfigError(
+            f"simulate.engine: no engine is called {engine!r}; choose one of {', '.join(sorted(ENGINES))}"
+        )
 
 
 def train_step(
@@ -237,11 +309,10 @@ def train_step(
     from tncompile.nn import save_model
     from tncompile.train import train
 
+    check_options(experiment)
     folder.create()
-    pass_configs(experiment.compile)  # a mistake there should not wait until training is done
+    model = _build(experiment, load_spec(experiment.data))
     data = load_dataset(experiment.data)
-    model = _build(experiment, data.spec)
-    atomic_write(folder.experiment, dump_experiment(experiment))
     images, epochs = len(data.x_train), experiment.train.epochs
     reporter.say(f"Training {experiment.name}: {images:,} images of {data.spec.name}, {epochs} epochs")
     result = train(
@@ -253,12 +324,14 @@ def train_step(
         resume=resume,
         observer=lambda p: reporter.progress(
             "train",
-            p.epoch * p.steps + p.step,
-            experiment.train.epochs * p.steps,
+            (p.epoch - 1) * p.steps + p.step,
+            p.epochs * p.steps,
             {"loss": p.loss, "accuracy": p.accuracy, "images/s": p.images_per_s},
         ),
     )
+    folder.forget(step_names())
     save_model(folder.model(untrained=False), model, _model_meta(experiment, data.spec, trained=True))
+    atomic_write(folder.experiment, dump_experiment(experiment))
     return folder.record(
         experiment,
         "train",
@@ -283,57 +356,82 @@ def compile_step(
     dump_ir: bool = False,
     check_semantics: int = 0,
 ) -> dict[str, Any]:
-    """Compiles the run folder's model, writes each stage and the chip image, and returns results.json's content."""
-    configs = pass_configs(experiment.compile)
+    """Compiles the run folder's model, writes each stage and the chip image, and returns results.json's content.
+
+    The stages and results.json are written after each pass, so that an interrupted compilation can go on from them.
+    """
+    check_options(experiment)
     passes = select(DEFAULT_PIPELINE, start_from, stop_after)
     names = step_names()
     folder.create()
+    results = folder.read_results()
     begin = time.perf_counter()
-    steps: list[Step] = []
-    routed: RoutedChip | None = None
+    figures: dict[str, Any] = {}
 
     def keep(step: Step) -> None:
-        steps.append(step)
+        nonlocal results
         write_stage(folder.stage(step.name), step.stage)
         if dump_ir:
             atomic_write(folder.stage(step.name).with_suffix(".txt"), dump(step.stage))
+        if isinstance(step.stage, ChipImage):
+            write_stage(folder.image, step.stage)
+        seconds, digests = figures.get("seconds_by_pass", {}), figures.get("digests_by_pass", {})
+        figures.update(
+            untrained=untrained,
+            **stage_figures(step.stage),
+            seconds=time.perf_counter() - begin,
+            seconds_by_pass=seconds | {step.name: step.seconds},
+            digest=step.digest,
+            digests_by_pass=digests | {step.name: step.digest},
+        )
+        results = folder.record(experiment, "compile", figures)
         reporter.say(f"  {step.name:<10} {step.seconds:7.2f} s, verified in {step.verify_seconds:.2f} s")
         reporter.progress("compile", names.index(step.name) + 1, len(names), {})
 
     if start_from in (None, EXPORT):
         stage: Stage = _export(experiment, folder, untrained)
-        # A stage of an earlier compilation would not belong to the new one.
-        for name in names:
-            for path in (folder.stage(name), folder.stage(name).with_suffix(".txt")):
-                path.unlink(missing_ok=True)
-        folder.image.unlink(missing_ok=True)
+        folder.forget(names)
         atomic_write(folder.experiment, dump_experiment(experiment))
         keep(Step(EXPORT, stage, time.perf_counter() - begin, 0.0, digest(stage)))
     else:
-        assert start_from is not None
-        stage = read_stages(folder, names[names.index(start_from) - 1])
-        routed = stage if isinstance(stage, RoutedChip) else None
-        untrained = bool(folder.read_results().get("compile", {}).get("untrained", False))
+        earlier = names[: names.index(start_from)]
+        _check_start(experiment, folder, results, earlier)
+        stage = read_stages(folder, earlier[-1])
+        compiled = results["compile"]
+        untrained = compiled["untrained"]
+        for key in ("seconds_by_pass", "digests_by_pass"):
+            figures[key] = {name: compiled[key][name] for name in earlier}
+        figures.update(stage_figures(stage))
+        folder.forget(names[len(earlier) :])
         atomic_write(folder.experiment, dump_experiment(experiment))
     samples = None
     if check_semantics:
         samples = random_images(load_spec(experiment.data), check_semantics, experiment.seed)
+    configs = pass_configs(experiment.compile)
     for step in run_passes(stage, experiment.arch, configs, seed=experiment.seed, pipeline=passes, samples=samples):
         keep(step)
-        stage = step.stage
-        routed = stage if isinstance(stage, RoutedChip) else routed
-    if isinstance(stage, ChipImage):
-        write_stage(folder.image, stage)
-    earlier = folder.read_results().get("compile", {}) if start_from not in (None, EXPORT) else {}
-    figures: dict[str, Any] = {
-        "untrained": untrained,
-        **stage_figures(routed or stage),
-        "seconds": time.perf_counter() - begin,
-        "seconds_by_pass": earlier.get("seconds_by_pass", {}) | {s.name: s.seconds for s in steps},
-        "digest": digest(stage),
-        "digests_by_pass": earlier.get("digests_by_pass", {}) | {s.name: s.digest for s in steps},
-    }
-    return folder.record(experiment, "compile", figures)
+    return results
+
+
+def _check_start(experiment: Experiment, folder: RunFolder, results: dict[str, Any], earlier: Sequence[str]) -> None:
+    """Checks that the stages in the folder are those that the experiment gives up to some pass.
+
+    Raises:
+        ArtifactError: they are not all there.
+        ConfigError: they were made with other settings.
+    """
+    hint = "compile without --start-from first"
+    missing = [name for name in earlier if name not in results.get("compile", {}).get("digests_by_pass", {})]
+    if missing:
+        raise ArtifactError(f"{folder.root}: has no stage behind {missing[0]}; {hint}")
+
+    def settings(experiment: dict[str, Any]) -> dict[str, Any]:
+        passes = {name: options for name, options in experiment["compile"].items() if name in earlier}
+        same = {key: experiment[key] for key in ("seed", "arch", "net", "train")}
+        return same | {"data": {"name": experiment["data"]["name"]}, "compile": passes}
+
+    if differs := _difference(settings(results["experiment"]), settings(resolved(experiment))):
+        raise ConfigError(f"{folder.root}: was compiled with {differs}; set that back, or {hint}")
 
 
 def _export(experiment: Experiment, folder: RunFolder, untrained: bool) -> LogicalNet:
@@ -368,9 +466,12 @@ def read_stages(folder: RunFolder, step: str) -> Stage:
 
 
 def stage_figures(stage: Stage) -> dict[str, Any]:
-    """Returns what results.json says of a stage and of those that it refers to."""
+    """Returns what results.json says of a stage and of those that it refers to.
+
+    An image refers to none and adds nothing to the routed chip that it is made from.
+    """
     figures: dict[str, Any] = {}
-    while not isinstance(stage, LogicalNet):
+    while not isinstance(stage, LogicalNet | ChipImage):
         match stage:
             case RoutedChip():
                 figures["crossings"] = stage.crossings
@@ -420,15 +521,23 @@ def simulate_step(
     from tncompile.nn import export_network
     from tncompile.sim import classify, simulate_frames, transduce
 
+    check_options(experiment)
+    folder.check()
     options = experiment.simulate
     if not folder.image.exists():
         raise ArtifactError(f"{folder.image}: there is no chip image; run 'tncompile compile' first")
     image = read_stage(folder.image, expect=ChipImage)
-    compiled = folder.read_results().get("compile", {})
-    model = _load(experiment, folder, bool(compiled.get("untrained", False)))
-    exported = digest(export_network(model, experiment.name))
-    if exported != compiled.get("digests_by_pass", {}).get(EXPORT):
-        raise ArtifactError(f"{folder.image}: was not compiled from this model; run 'tncompile compile' again")
+    results = folder.read_results()
+    compiled = results.get("compile", {})
+    digests = compiled.get("digests_by_pass", {})
+    if digest(image) != compiled.get("digest"):
+        raise ArtifactError(f"{folder.image}: is not the image that {folder.results} tells of; compile again")
+    made, asked = results["experiment"]["compile"], resolved(experiment)["compile"]
+    if differs := _difference(made, asked, "compile"):
+        raise ConfigError(f"{folder.image}: was made with {differs}; set that back, or compile again")
+    model = _load(experiment, folder, compiled["untrained"])
+    if digest(export_network(model, experiment.name)) != digests.get(EXPORT):
+        raise ArtifactError(f"{folder.image}: was not compiled from the model beside it; compile again")
     if image.host is None:
         raise ArtifactError(f"{folder.image}: has no off-chip layers, so it takes no images; compile again")
 
@@ -436,12 +545,14 @@ def simulate_step(
     if random:
         pixels, labels = random_images(spec, options.frames or 16, experiment.seed), None
     else:
-        data = load_dataset(experiment.data)
+        limit = min(options.frames or spec.splits["test"], experiment.data.test_limit or spec.splits["test"])
+        # Decoding images takes time: only those that are needed.
+        data = load_dataset(experiment.data.model_copy(update={"train_limit": 1, "test_limit": limit}))
         if options.frames is not None and options.frames > len(data.x_test):
             raise ConfigError(
                 f"simulate.frames: {options.frames} frames asked for, {spec.name} has {len(data.x_test)} test images"
             )
-        pixels, labels = data.x_test[: options.frames], data.y_test[: options.frames]
+        pixels, labels = data.x_test, data.y_test
 
     reporter.say(f"Simulating {len(pixels):,} frames on engine {options.engine}")
     bits = transduce(image.host, pixels)

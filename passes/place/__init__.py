@@ -29,7 +29,11 @@ class PlaceConfig(Config):
     algorithm: Literal["row_major", "hilbert", "spectral"] = Field(
         "spectral", description="gives each core its first site"
     )
-    moves: int = Field(1000, ge=0, description="moves a core that annealing tries afterwards; 0 leaves the first sites")
+    moves: int = Field(
+        1000,
+        ge=0,
+        description="moves a core that annealing tries afterwards, for 1000 cores at least; 0 = no annealing",
+    )
     temperature: float = Field(8.0, gt=0, description="annealing's first temperature [hop × a core's mean arcs]")
 
 
@@ -63,5 +67,5 @@ def _check_reach(stage: PartitionedGraph, problem: PlaceProblem, sites: Sites, a
     raise PlacementError(
         f"{where}: the longest arc has an offset of {offset[longest]}, a packet reaches {problem.reach}"
         f" ({arch.offset_bits} bit, sign included); {(offset > problem.reach).sum()} of {len(offset)} arcs are out of"
-        " reach; raise place.moves, use fewer or smaller chips, or raise arch.offset_bits"
+        " reach; raise compile.place.moves, use fewer or smaller chips, or raise arch.offset_bits"
     )

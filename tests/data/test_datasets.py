@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import io
 import struct
+import sys
 from pathlib import Path
 from typing import get_args
 
@@ -12,9 +13,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import tncompile
 from tncompile.config.data import DataConfig
 from tncompile.config.yaml import load_yaml
-from tncompile.data import files, idx, load_dataset, load_spec, share
+from tncompile.data import DatasetSpec, files, idx, load_dataset, load_spec, share
 from tncompile.data.idx import read_idx
 from tncompile.data.layouts import LAYOUTS
 from tncompile.errors import ArtifactError
@@ -63,8 +65,8 @@ def test_every_data_set_has_a_description_and_a_card() -> None:
     assert folders == sorted(NAMES)
     for name in NAMES:
         assert load_spec(DataConfig(name=name)).name == name
-        card = (share("datasets") / name / "CARD.md").read_text()
-        assert all(word in card for word in ("Source", "Licen", "Split", "Pixels")) or name == "digits"
+        card = (share("datasets") / name / "CARD.md").read_text().lower()
+        assert all(word in card for word in ("licence", "split", "pixels"))
         assert set(load_spec(DataConfig(name=name)).layouts) <= set(LAYOUTS)
 
 
@@ -77,8 +79,6 @@ def test_every_data_set_has_a_description_and_a_card() -> None:
     ],
 )
 def test_inconsistent_descriptions_are_refused(key: str, value: object, message: str) -> None:
-    from tncompile.data.spec import DatasetSpec
-
     data = load_yaml(share("datasets") / "digits" / "dataset.yaml").values | {key: value}
     with pytest.raises(ValueError, match=message):
         DatasetSpec.model_validate(data, strict=False)
@@ -366,5 +366,15 @@ def test_a_jpeg_of_another_size_is_refused(tmp_path: Path) -> None:
 
 def test_pillow_is_named_when_it_is_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write_pack(tmp_path / "cifar10.npz")
-    monkeypatch.setitem(__import__("sys").modules, "PIL", None)
+    monkeypatch.setitem(sys.modules, "PIL", None)
     assert "pip install 'tncompile[data]'" in refused("cifar10", tmp_path)
+
+
+def test_an_installed_copy_is_used_before_folders_beside_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    package = tmp_path / "tncompile"
+    (package / "_share" / "datasets").mkdir(parents=True)
+    monkeypatch.setattr(tncompile, "__file__", str(package / "__init__.py"))
+    assert share("datasets") == package / "_share" / "datasets"
+    (package / "_share" / "datasets").rmdir()
+    (package / "_share").rmdir()
+    assert share("datasets") == tmp_path / "datasets"

@@ -51,7 +51,9 @@ def test_cores_compute_the_net(net, neurons, packets, seed):
 
 def test_trees_of_splitters():
     """A signal with more readers than a splitter core has neurons goes through several stages."""
-    config = NetConfig(layers=({"kernel": 1, "features": 2}, {"kernel": 1, "features": 2}, {"kernel": 1, "features": 600}))
+    config = NetConfig(
+        layers=({"kernel": 1, "features": 2}, {"kernel": 1, "features": 2}, {"kernel": 1, "features": 600})
+    )
     arch = ChipArch(axons=8, neurons=8)
     model = build_network(config, in_shape=(1, 1, 1), input_bits=4, classes=2, arch=arch, seed=3)
     net = export_network(model, "tree")

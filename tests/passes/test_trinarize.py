@@ -75,13 +75,13 @@ def test_integer_ties_spike(mean, std, bias):
 def test_spikes_stay_the_same(net, seed):
     images = random_images(net, 4, seed)
     trinary = trinarize(net, TRUENORTH, TrinarizeConfig(), seed=0)
-    np.testing.assert_array_equal(
-        evaluate(trinary, TRUENORTH, images), evaluate(net, TRUENORTH, images)
-    )
+    np.testing.assert_array_equal(evaluate(trinary, TRUENORTH, images), evaluate(net, TRUENORTH, images))
 
 
 def test_leak_beyond_the_chip_is_refused():
     net = random_net(5, inputs=16, layers=2)
     narrow = ChipArch(leak_bits=2)
-    with pytest.raises(CapacityError, match=r"layer layer\d, feature \d+: needs a leak of -?\d+, the chip's reach is ±1"):
+    with pytest.raises(
+        CapacityError, match=r"layer layer\d, feature \d+: needs a leak of -?\d+, the chip's reach is ±1"
+    ):
         trinarize(net, narrow, TrinarizeConfig(), seed=0)

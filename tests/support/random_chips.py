@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 
 import numpy as np
@@ -24,6 +25,8 @@ SMALL = ChipArch(
     board=(2, 1),
 )
 """Two chips of 3 × 3 cores with narrow potentials."""
+WIDE = SMALL.model_copy(update={"name": "wide", "potential_bits": 20})
+"""The same with potentials that no sum can saturate."""
 
 
 def random_chip(
@@ -89,6 +92,42 @@ def random_chip(
     )
 
 
+def layered_chip(seed: int) -> ChipImage:
+    """Returns a feed-forward chip of stateless neurons with 1 to 3 layers of cores, each a few ticks behind the last.
+
+    All that enters in tick t fires on the pins in tick t + latency, and nothing else does.
+    """
+    rng = np.random.default_rng(seed)
+    image = random_chip(seed, arch=WIDE, stateless=True)
+    cores, neurons = image.neuron_type.shape
+    layers = int(rng.integers(1, 4))
+    layer = np.sort(np.append(np.arange(layers), rng.integers(0, layers, cores - layers)))
+    delay = rng.integers(1, WIDE.delay_max + 1, layers)  # in front of each layer
+
+    target = np.zeros((cores, neurons), np.int64)
+    for index in range(layers - 1):
+        senders = layer == index
+        target[senders] = rng.choice(np.flatnonzero(layer == index + 1), (senders.sum(), neurons))
+    last = np.broadcast_to((layer == layers - 1)[:, None], target.shape)
+    target_delay = np.where(last, 0, delay[np.minimum(layer + 1, layers - 1)][:, None])
+    first = rng.choice(np.flatnonzero(layer == 0), len(image.packets.bit))
+    return dataclasses.replace(
+        image,
+        latency=int(delay.sum()),
+        dx=np.where(last, 0, image.core_x[target] - image.core_x[:, None]).astype(np.int16),
+        dy=np.where(last, 0, image.core_y[target] - image.core_y[:, None]).astype(np.int16),
+        target_axon=np.where(last, 0, rng.integers(0, WIDE.axons, target.shape)).astype(np.int16),
+        target_delay=target_delay.astype(np.uint8),
+        output_pin=np.where(last, rng.integers(0, image.output_pins, target.shape), -1).astype(np.int32),
+        packets=dataclasses.replace(
+            image.packets,
+            x=image.core_x[first],
+            y=image.core_y[first],
+            delay=np.full(len(first), delay[0], np.uint8),
+        ),
+    )
+
+
 def random_neurons(rng: np.random.Generator, arch: ChipArch, *, types: int, stateless: bool) -> NeuronTable:
     """Returns a table of `types` neurons in all deterministic modes; row 0 is the unused one.
 
@@ -110,7 +149,7 @@ def random_neurons(rng: np.random.Generator, arch: ChipArch, *, types: int, stat
         return rng.random(types) < share
 
     reset = rng.integers(-arch.weight_max, arch.weight_max, types, endpoint=True)
-    table = NeuronTable(
+    return NeuronTable(
         weights=weights,
         stochastic_weights=np.zeros(weights.shape, bool),
         leak=leak,
@@ -126,7 +165,6 @@ def random_neurons(rng: np.random.Generator, arch: ChipArch, *, types: int, stat
         reset=np.where(bits(0.4), 0, reset).astype(np.int32),
         initial=rng.integers(low, high + 1, types).astype(np.int32),
     )
-    return table
 
 
 def random_frames(

@@ -7,8 +7,8 @@ from jaxtyping import Float64
 from scipy import sparse
 
 _SPARE = 4  # vectors beyond the wanted ones: the filter separates the wanted from what lies behind these
-_DEGREE = 24
-_ROUNDS = 12
+_DEGREE = 12
+_ROUNDS = 20
 
 
 def embedding(matrix: sparse.csr_array, dimensions: int, *, seed: int) -> Float64[np.ndarray, "nodes {dimensions}"]:
@@ -20,7 +20,7 @@ def embedding(matrix: sparse.csr_array, dimensions: int, *, seed: int) -> Float6
     bits and with them a placement; here every sum is NumPy's or SciPy's own and runs in one fixed order.
 
     Args:
-        matrix: symmetric weights, not negative, no diagonal.
+        matrix: symmetric weights, not negative, no diagonal. Nodes without arcs end up in the middle.
         dimensions: how many coordinates; those beyond the number of nodes − 1 are 0.
         seed: of the start vectors.
 
@@ -28,11 +28,12 @@ def embedding(matrix: sparse.csr_array, dimensions: int, *, seed: int) -> Float6
         Shi and Malik 2000, IEEE TPAMI 22:888 (the relaxed cut); Zhou et al. 2006, J. Comput. Phys. 219:172,
         "Self-consistent-field calculations using Chebyshev-filtered subspace iteration" (the filter).
     """
-    nodes = matrix.shape[0]
-    degree = np.maximum(matrix.sum(axis=1), 1).astype(np.float64)
-    scale = sparse.dia_array((degree**-0.5, [0]), shape=(nodes, nodes))
-    walk = sparse.csr_array(scale @ matrix.astype(np.float64) @ scale)
-    constant = np.sqrt(degree / degree.sum())[:, None]
+    nodes = len(matrix.indptr) - 1
+    degree = matrix.sum(axis=1).astype(np.float64)
+    scale = np.maximum(degree, 1) ** -0.5
+    scaling = sparse.dia_array((scale, [0]), shape=(nodes, nodes))
+    walk = sparse.csr_array(scaling @ matrix.astype(np.float64) @ scaling)
+    constant = np.sqrt(degree / max(degree.sum(), 1))[:, None]
 
     vectors = min(dimensions + _SPARE, nodes - 1)
     basis = _orthonormal(constant, np.random.default_rng(seed).standard_normal((nodes, vectors)))
@@ -45,9 +46,9 @@ def embedding(matrix: sparse.csr_array, dimensions: int, *, seed: int) -> Float6
         basis = _orthonormal(constant, current)
         values, rotation = np.linalg.eigh(np.einsum("ni,nj->ij", basis, walk @ basis))
         basis = np.einsum("ni,ij->nj", basis, rotation[:, ::-1])
-        bound = min(max(values[0], -0.5), 0.999)
+        bound = min(max(values[0], 0.0), 0.999)  # below 0 the filter would outgrow float64
     result = np.zeros((nodes, dimensions))
-    result[:, : min(vectors, dimensions)] = basis[:, :dimensions] / np.sqrt(degree)[:, None]
+    result[:, : min(vectors, dimensions)] = basis[:, :dimensions] * scale[:, None]
     return result
 
 

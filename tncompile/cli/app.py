@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-import sys
+import shlex
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from tncompile import __version__
-from tncompile.cli.guard import guarded
+from tncompile.cli.guard import guarded, interruptible
 
 app = typer.Typer(
     name="tncompile",
@@ -78,10 +78,14 @@ def run(
     from tncompile import workflow
 
     loaded, folder = _open_experiment(experiment, out, overrides, seed)
+    given = _arguments(experiment, out, overrides, seed)
     with _terminal(quiet) as terminal:
-        workflow.train_step(loaded, folder, terminal, resume=resume)
-        workflow.compile_step(loaded, folder, terminal)
-        results = workflow.simulate_step(loaded, folder, terminal)
+        with interruptible(lambda: _after_training(folder, "run", given)):
+            workflow.train_step(loaded, folder, terminal, resume=resume)
+        with interruptible(lambda: _after_compiling(folder, given)):
+            workflow.compile_step(loaded, folder, terminal)
+        with interruptible(lambda: _after_simulating(folder)):
+            results = workflow.simulate_step(loaded, folder, terminal)
     _finish(results, folder, as_json, quiet)
 
 
@@ -100,7 +104,9 @@ def train(
     from tncompile import workflow
 
     loaded, folder = _open_experiment(experiment, out, overrides, seed)
-    with _terminal(quiet) as terminal:
+    given = _arguments(experiment, out, overrides, seed)
+    advice = interruptible(lambda: _after_training(folder, "train", given))
+    with advice, _terminal(quiet) as terminal:
         results = workflow.train_step(loaded, folder, terminal, resume=resume)
     _finish(results, folder, as_json, quiet)
 
@@ -124,7 +130,8 @@ def compile(
     from tncompile import workflow
 
     loaded, folder = _open_experiment(experiment, out, overrides, seed)
-    with _terminal(quiet) as terminal:
+    given = [*_arguments(experiment, out, overrides, seed), *(["--untrained"] if untrained else [])]
+    with interruptible(lambda: _after_compiling(folder, given)), _terminal(quiet) as terminal:
         results = workflow.compile_step(
             loaded,
             folder,
@@ -155,9 +162,10 @@ def simulate(
     from tncompile.config.experiment import load_experiment
 
     run_folder = workflow.RunFolder(folder)
+    run_folder.check()
     options = [*(overrides or []), *_option("simulate.frames", frames), *_option("simulate.engine", engine)]
     loaded = load_experiment(run_folder.experiment, options, seed)
-    with _terminal(quiet) as terminal:
+    with interruptible(lambda: _after_simulating(run_folder)), _terminal(quiet) as terminal:
         results = workflow.simulate_step(loaded, run_folder, terminal, random=random_images)
     _finish(results, run_folder, as_json, quiet)
 
@@ -175,13 +183,44 @@ def inspect(
 
     found = inspect_path(path)
     if as_json:
-        print(json.dumps(found, indent=2))
+        print(json.dumps(found, indent=2), flush=True)
     if not quiet:
         print_inspection(found, to_stderr=as_json)
 
 
 def _option(key: str, value: Any) -> list[str]:
     return [] if value is None else [f"{key}={value}"]
+
+
+def _arguments(experiment: Path, out: Path | None, overrides: list[str] | None, seed: int | None) -> list[str]:
+    """Returns the arguments that a command must share with another one, to be about the same thing."""
+    given = [
+        str(experiment),
+        *(["--out", str(out)] if out else []),
+        *(["--seed", str(seed)] if seed is not None else []),
+    ]
+    return given + [part for override in overrides or [] for part in ("--set", override)]
+
+
+def _after_training(folder: Any, command: str, given: list[str]) -> str:
+    """Returns what to do after an interrupt while training."""
+    kept = f"the checkpoints in {folder.train} are kept" if folder.train.exists() else "nothing is lost"
+    return f"{kept}; go on with: {shlex.join(['tncompile', command, *given, '--resume'])}"
+
+
+def _after_compiling(folder: Any, given: list[str]) -> str:
+    """Returns what to do after an interrupt while compiling."""
+    from tncompile.pipeline import step_names
+
+    missing = next((name for name in step_names() if not folder.stage(name).exists()), None)
+    start = ["--start-from", missing] if missing not in (None, step_names()[0]) else []
+    kept = f"the stages in {folder.root / 'stages'} are kept" if start else "the model is kept"
+    return f"{kept}; go on with: {shlex.join(['tncompile', 'compile', *given, *start])}"
+
+
+def _after_simulating(folder: Any) -> str:
+    """Returns what to do after an interrupt while simulating."""
+    return f"the chip image is kept; go on with: {shlex.join(['tncompile', 'simulate', str(folder.root)])}"
 
 
 def _open_experiment(path: Path, out: Path | None, overrides: list[str] | None, seed: int | None) -> tuple[Any, Any]:
@@ -204,10 +243,9 @@ def _finish(results: dict[str, Any], folder: Any, as_json: bool, quiet: bool) ->
     from tncompile.report.tables import print_summary
 
     if as_json:
-        print(json.dumps(results, indent=2))
+        print(json.dumps(results, indent=2), flush=True)
     if not quiet:
         print_summary(results, folder.root, to_stderr=as_json)
-    sys.stdout.flush()
     simulated = results.get("simulate", {})
     if simulated.get("mismatched_spikes"):
         raise SimulationError(

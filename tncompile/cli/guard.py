@@ -5,15 +5,30 @@ from __future__ import annotations
 import functools
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TypeVar
 
-from tncompile.errors import TnCompileError
+from tncompile.errors import ArtifactError, InternalError, TnCompileError
 
-INTERNAL = 70
 INTERRUPTED = 130
 
+_OUR_FAULT = "This is a fault of tncompile. Run again with TNCOMPILE_DEBUG=1 to see where, and report it."
+
 F = TypeVar("F", bound=Callable[..., None])
+
+
+@contextmanager
+def interruptible(advice: Callable[[], str]) -> Iterator[None]:
+    """Gives an interrupt of what runs inside a message.
+
+    Args:
+        advice: says what is kept and how to go on; called when the interrupt comes.
+    """
+    try:
+        yield
+    except KeyboardInterrupt as interrupt:
+        raise KeyboardInterrupt(advice()) from interrupt
 
 
 def guarded(command: F) -> F:
@@ -26,22 +41,28 @@ def guarded(command: F) -> F:
     def run(*args, **kwargs) -> None:
         try:
             command(*args, **kwargs)
-        except KeyboardInterrupt:
-            _end("interrupted", INTERRUPTED)
-        except BrokenPipeError:
-            # Whoever read our output has gone, as in `tncompile inspect DIR | head`.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        except KeyboardInterrupt as interrupt:
+            _end(": ".join(("interrupted", *map(str, interrupt.args))), INTERRUPTED)
+        except InternalError as error:
+            _end(f"internal error: {error}\n{_OUR_FAULT}", error.exit_code, error)
         except TnCompileError as error:
             _end(f"error: {error}", error.exit_code, error)
+        except BrokenPipeError:
+            _drop_output()  # whoever read it has gone, as in `tncompile inspect DIR | head`
+        except OSError as error:
+            _drop_output()
+            what = error.filename or "standard output"
+            _end(f"error: {what}: {error.strerror}; make room, or choose another place", ArtifactError.exit_code, error)
         except Exception as error:
-            _end(
-                f"internal error: {type(error).__name__}: {error}\n"
-                "This is a fault of tncompile. Run again with TNCOMPILE_DEBUG=1 to see where, and report it.",
-                INTERNAL,
-                error,
-            )
+            what = f"{type(error).__name__}: {error}"
+            _end(f"internal error: {what}\n{_OUR_FAULT}", InternalError.exit_code, error)
 
     return run  # type: ignore[return-value]
+
+
+def _drop_output() -> None:
+    """Sends what is left of stdout nowhere, or Python would complain of it once more at its end."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _end(message: str, code: int, error: Exception | None = None) -> None:

@@ -26,10 +26,11 @@ class SimulateConfig(Config):
 
     frames: int | None = Field(default=None, ge=1, description="test images to simulate; left out: all")
     engine: str = Field(default="packed", min_length=1, description="simulator")
-    streams: int = Field(
-        default=1,
+    streams: int | None = Field(
+        default=None,
         ge=1,
-        description="copies of the chip that are simulated side by side, each with its share of the frames",
+        description="copies of the chip that are simulated side by side, each with its share of the frames; left out: "
+        "as many as suit the frames",
     )
 
 

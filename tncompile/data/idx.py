@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import gzip
+import io
 import math
 import struct
 import zlib
 from pathlib import Path
-from typing import BinaryIO
 
 import numpy as np
 from jaxtyping import UInt8
@@ -41,7 +41,7 @@ def read_idx(path: Path) -> UInt8[np.ndarray, "..."]:
         raise ArtifactError(f"{path}: cannot be read: {error}; get the file again") from error
 
 
-def _read(file: BinaryIO | gzip.GzipFile, path: Path) -> UInt8[np.ndarray, "..."]:
+def _read(file: io.BufferedIOBase, path: Path) -> UInt8[np.ndarray, "..."]:
     magic = file.read(4)
     if len(magic) < 4 or magic[:3] != bytes([0, 0, _UNSIGNED_BYTE]) or not 1 <= magic[3] <= 4:
         raise ArtifactError(

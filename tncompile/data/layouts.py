@@ -49,6 +49,8 @@ def read_csv(
     data = read_bytes(path)
     try:
         text = (gzip.decompress(data) if path.suffix == ".gz" else data).decode("ascii")
+        if not text:
+            raise ValueError("it is empty")
         rows = np.loadtxt(io.StringIO(text), np.uint8, delimiter=",", ndmin=2)
     except (OSError, EOFError, ValueError, zlib.error) as error:
         raise ArtifactError(f"{path}: is not a table of numbers: {error}; get the file again") from error

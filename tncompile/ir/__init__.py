@@ -1,6 +1,6 @@
 """The stages of a compilation, one module each, and how they are written down.
 
-    LogicalNet → TrinaryNet → CoreGraph → PartitionedGraph → PlacedChip → RoutedChip → ChipImage
+LogicalNet → TrinaryNet → CoreGraph → PartitionedGraph → PlacedChip → RoutedChip → ChipImage
 """
 
 from tncompile.ir.base import Record, Stage

@@ -11,9 +11,9 @@ import numpy as np
 class Record:
     """Base of every dataclass of the intermediate representations.
 
-    Subclasses are `@dataclass(frozen=True, slots=True, kw_only=True, eq=False)`. Their fields are ints, floats, strings, None,
-    tuples, NumPy arrays and other records. Arrays are made contiguous and read-only when the record is built, so
-    that no pass can change a stage that another one holds. Two records are compared by `digest` (`ir.text`).
+    Subclasses are `@dataclass(frozen=True, slots=True, kw_only=True, eq=False)`. Their fields are ints, floats,
+    strings, None, tuples, NumPy arrays and other records. Arrays are made contiguous and read-only when the record is
+    built, so that no pass can change a stage that another one holds. Two records are compared by `digest` (`ir.text`).
     """
 
     __slots__ = ()

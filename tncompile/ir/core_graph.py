@@ -83,7 +83,8 @@ class CoreGraph(Stage):
             and copy number; −2, −1, −1 if unused.
         target_core: core that the neuron sends to, or NO_TARGET, or OUTPUT_PIN.
         target_axon: axon or pin.
-        target_delay: 1 … delay_max [tick]; 0 without a target; on a pin 1, and not counted: a pin's spike carries the tick of firing.
+        target_delay: 1 … delay_max [tick]; 0 without a target; on a pin 1, and not counted: a pin's spike carries the
+            tick of firing.
         input_lines: what the host sends.
     """
 

@@ -69,9 +69,7 @@ class NeuronTable(Record):
         return len(self.leak)
 
 
-def stateless_table(
-    weights: Int16[np.ndarray, "types axon_types"], leak: Int16[np.ndarray, " types"]
-) -> NeuronTable:
+def stateless_table(weights: Int16[np.ndarray, "types axon_types"], leak: Int16[np.ndarray, " types"]) -> NeuronTable:
     """Returns the table of neurons as Eedn nets use them: V is 0 before every tick.
 
     α = 1, β = 0, κ = 1, γ = 0, R = 0, V₀ = 0, nothing stochastic. Row 0 must be the unused neuron: no weights, no leak.

@@ -56,7 +56,7 @@ class PairScheme:
 
     name = "pair"
     axons_per_input = 2
-    neuron_weights = (-1, 1)
+    neuron_weights: tuple[int, ...] = (-1, 1)
 
     def inputs_per_core(self, arch: ChipArch) -> int:
         """Returns half of the core's axons."""

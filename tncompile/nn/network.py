@@ -203,8 +203,8 @@ def assume_statistics(network: Network, seed: int) -> None:
 
 
 def channel_major(x: Pixels | Array) -> Map:
-    """Returns pixels as float32 maps [channel, image, y, x]."""
-    return jnp.transpose(jnp.asarray(x, jnp.float32), (3, 0, 1, 2))
+    """Returns pixels as float32 maps [channel, y, x, image]."""
+    return jnp.transpose(jnp.asarray(x, jnp.float32), (3, 1, 2, 0))
 
 
 def _draw(conv: Conv, seed: int, index: int) -> Float[np.ndarray, "features ky kx inputs"]:
@@ -216,10 +216,10 @@ def _means(y: Map, readout: Readout, sizes: Int[np.ndarray, " classes"]) -> Floa
     """Returns the mean of the bits of each class's features over all positions."""
     members = np.arange(readout.classes)[:, None] == readout.feature_class
     weights = members.astype(np.float32) / sizes[:, None].astype(np.float32)
-    return (jnp.asarray(weights) @ y.mean((2, 3))).T
+    return (jnp.asarray(weights) @ y.mean((1, 2))).T
 
 
-def _infer(network: Network, folded: tuple[Array, ...], x: Array) -> tuple[Map, Map]:
+def _infer(network: Network, folded: tuple[Array, ...], x: Array) -> tuple[Float[Array, "..."], ...]:
     """Returns the input and output bits of the chip as maps, by the folded thresholds."""
     first, *others = folded
     entering = (network.transduction.sums(channel_major(x)) >= first[:, None, None, None]).astype(jnp.float32)
@@ -230,19 +230,19 @@ def _infer(network: Network, folded: tuple[Array, ...], x: Array) -> tuple[Map, 
 
 
 @partial(jax.jit, static_argnums=0)
-def _counts(graphdef: nnx.GraphDef, state: nnx.State, folded: tuple[Array, ...], x: Array) -> Int[Array, "n classes"]:
+def _counts(graphdef: nnx.GraphDef, state: Any, folded: tuple[Array, ...], x: Array) -> Int[Array, "n classes"]:
     network = nnx.merge(graphdef, state)
     _, y = _infer(network, folded, x)
     members = np.arange(network.readout.classes)[:, None] == network.readout.feature_class
     # Integers, since a mean over positions need not be exact; a feature's count is at most its positions.
-    counts = y.sum((2, 3)).astype(jnp.int32)
+    counts = y.sum((1, 2)).astype(jnp.int32)
     return (jnp.asarray(members, jnp.int32) @ counts).T
 
 
 @partial(jax.jit, static_argnums=0)
 def _spikes(
-    graphdef: nnx.GraphDef, state: nnx.State, folded: tuple[Array, ...], x: Array
+    graphdef: nnx.GraphDef, state: Any, folded: tuple[Array, ...], x: Array
 ) -> tuple[Bool[Array, "n inputs"], Bool[Array, "n outputs"]]:
     maps = _infer(nnx.merge(graphdef, state), folded, x)
-    entering, leaving = (jnp.transpose(m, (1, 2, 3, 0)).reshape(m.shape[1], -1).astype(bool) for m in maps)
+    entering, leaving = (jnp.transpose(m, (3, 1, 2, 0)).reshape(m.shape[3], -1).astype(bool) for m in maps)
     return entering, leaving

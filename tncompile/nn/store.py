@@ -68,13 +68,14 @@ def load_model(path: Path, network: Network) -> dict[str, Any]:
     return manifest["meta"]
 
 
-def read_meta(path: Path) -> dict[str, Any]:
-    """Returns the `meta` of a model file, after checking the whole file.
+def read_model(path: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    """Returns the `meta` and the tensors of a model file by name, `layer/tensor`, after checking the whole file.
 
     Raises:
-        ArtifactError: as `load_model`.
+        ArtifactError: as `load_model`, but for what depends on the net.
     """
-    return _read(path)[0]["meta"]
+    manifest, tensors = _read(path)
+    return manifest["meta"], tensors
 
 
 def _tensors(network: Network) -> dict[str, np.ndarray]:

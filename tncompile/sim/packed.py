@@ -41,7 +41,7 @@ _LANES = 32  # axons a word
 _NEVER = 1 << 30  # a threshold beyond every potential
 
 
-@partial(jax.tree_util.register_dataclass, data_fields=["first", "extra", "levels", "second"], meta_fields=[])
+@partial(jax.tree_util.register_dataclass, data_fields=["first", "extra", "levels", "owner"], meta_fields=[])
 @dataclass(frozen=True, kw_only=True, eq=False)
 class _Merge:
     """Reads the sources of each destination and ORs them.
@@ -50,13 +50,13 @@ class _Merge:
         first: one source of each destination; a place that is always 0 if it has none.
         extra: all further sources, those of one destination beside each other.
         levels: halve the number of further sources of each destination by a ∨ b, until one is left.
-        second: where each destination finds the OR of its further sources, 0 = it has none; None if nobody has any.
+        owner: destination of each OR of further sources, flat and ascending.
     """
 
-    first: Int32[Array | np.ndarray, "*destinations"]
-    extra: Int32[Array | np.ndarray, " extras"]
-    levels: tuple[tuple[Int32[Array | np.ndarray, " _"], Int32[Array | np.ndarray, " _"]], ...]
-    second: Int32[Array | np.ndarray, "*destinations"] | None
+    first: Int32[Array, "*destinations"]
+    extra: Int32[Array, " extras"]
+    levels: tuple[tuple[Int32[Array, " _"], Int32[Array, " _"]], ...]
+    owner: Int32[Array, " owners"]
 
 
 @partial(
@@ -87,9 +87,9 @@ class _Chip:
     words: tuple[int, ...]
     axons: _Merge
     pins: _Merge
-    crossbars: UInt32[Array | np.ndarray, "words cores neurons"]
-    weights: tuple[Int16[Array | np.ndarray, "..."], ...]
-    threshold: Int32[Array | np.ndarray, "cores neurons"]
+    crossbars: UInt32[Array, "words cores neurons"]
+    weights: tuple[Int16[Array, "..."], ...]
+    threshold: Int32[Array, "cores neurons"]
     stateful: _Stateful | None
 
     @property
@@ -119,13 +119,13 @@ class _Stateful:
 
     low: int
     high: int
-    leak: Int32[Array | np.ndarray, "..."]
-    leak_reversal: Bool[Array | np.ndarray, "..."] | None
-    negative_threshold: Int32[Array | np.ndarray, "..."]
-    keep_spike: Int32[Array | np.ndarray, "..."]
-    add_spike: Int32[Array | np.ndarray, "..."]
-    keep_below: Int32[Array | np.ndarray, "..."]
-    add_below: Int32[Array | np.ndarray, "..."]
+    leak: Int32[Array, "..."]
+    leak_reversal: Bool[Array, "..."] | None
+    negative_threshold: Int32[Array, "..."]
+    keep_spike: Int32[Array, "..."]
+    add_spike: Int32[Array, "..."]
+    keep_below: Int32[Array, "..."]
+    add_below: Int32[Array, "..."]
 
 
 @partial(jax.tree_util.register_dataclass, data_fields=["last", "ring", "position", "potential"], meta_fields=[])
@@ -165,7 +165,7 @@ class PackedEngine:
         """
         check_deterministic(image.neurons)
         self.image = image
-        self._chip: _Chip = jax.device_put(_lay_out(image, resolve(image)))
+        self._chip = _lay_out(image, resolve(image))
         self._compiled: dict[tuple[int, int], Any] = {}
 
     def init(self, batch: int) -> PackedState:
@@ -233,7 +233,7 @@ class PackedEngine:
 
 @partial(jax.jit, static_argnums=0)
 def _run(
-    structure: jax.tree_util.PyTreeDef, leaves: list[Array], frames: Bool[Array, "batch ticks input_bits"]
+    structure: Any, leaves: list[Array], frames: Bool[Array, "batch ticks input_bits"]
 ) -> tuple[PackedState, Bool[Array, "batch ticks pins"]]:
     """Returns the state and the pins; chip and state come in leaves, for JAX would fill them with what is no array."""
     chip, state = jax.tree.unflatten(structure, leaves)
@@ -293,13 +293,15 @@ def _merged(
     extra: Int32[Array, " extras"],
 ) -> UInt8[Array, "*destinations batch"]:
     value = _take(sources, first)
-    if merge.second is None:
+    if not merge.owner.size:
         return value
     further = _take(sources, extra)
     for a, b in merge.levels:
         further = _take(further, a) | _take(further, b)
-    none = jnp.zeros((1, further.shape[1]), jnp.uint8)
-    return value | _take(jnp.concatenate([none, further]), merge.second)
+    flat = value.reshape(-1, value.shape[-1])
+    into = flat.at[merge.owner]
+    flat = into.max(further, mode="promise_in_bounds", unique_indices=True, indices_are_sorted=True)
+    return flat.reshape(value.shape)
 
 
 def _take(array: UInt8[Array, "n batch"], index: Int32[Array, "*m"]) -> UInt8[Array, "*m batch"]:
@@ -328,9 +330,8 @@ def _fire(
     return jnp.clip(v, neuron.low, neuron.high), spikes
 
 
-def _each(value: Array | np.ndarray) -> Array:
+def _each(value: Array) -> Array:
     """Returns a number for all neurons, or one for each, ready to meet a batch."""
-    value = jnp.asarray(value)
     return value[..., None] if value.ndim else value
 
 
@@ -383,17 +384,19 @@ def _lay_out(image: ChipImage, wiring: Wiring) -> _Chip:
         words=tuple(words),
         axons=axons,
         pins=pins,
-        crossbars=_pack_crossbars(image, slot, sum(words)),
+        crossbars=jnp.asarray(_pack_crossbars(image, slot, sum(words))),
         weights=tuple(_compact(table.weights[kind, g], used) for g in types),
-        threshold=np.where(used, threshold[kind], _NEVER).astype(np.int32),
+        threshold=jnp.asarray(np.where(used, threshold[kind], _NEVER), jnp.int32),
         stateful=None if stateless else _stateful(table, kind, arch.potential_range),
     )
 
 
-def _compact(values: Shaped[np.ndarray, "cores neurons"], used: Bool[np.ndarray, "cores neurons"]) -> np.ndarray:
+def _compact(
+    values: Shaped[np.ndarray, "cores neurons"], used: Bool[np.ndarray, "cores neurons"]
+) -> Shaped[Array, "..."]:
     """Returns one number if all used neurons have the same, else one a neuron."""
     some = values[used]
-    return some[:1].reshape(()) if some.size and (some == some[0]).all() else values
+    return jnp.asarray(some[0] if some.size and (some == some[0]).all() else values)
 
 
 def _merge(
@@ -414,21 +417,19 @@ def _merge(
     first[destination[~repeated]] = source[~repeated]
 
     owner, count = np.unique(destination[repeated], return_counts=True)
-    second = np.zeros(len(first), np.int32)
-    second[owner] = 1 + np.arange(len(owner))
     levels = []
     while count.max(initial=1) > 1:
         begin, half = np.cumsum(count) - count, (count + 1) // 2
         pair = np.arange(half.sum()) - np.repeat(np.cumsum(half) - half, half)
         a = np.repeat(begin, half) + 2 * pair
         b = np.minimum(a + 1, np.repeat(begin + count - 1, half))
-        levels.append((a.astype(np.int32), b.astype(np.int32)))
+        levels.append((jnp.asarray(a, jnp.int32), jnp.asarray(b, jnp.int32)))
         count = half
     return _Merge(
-        first=first.reshape(shape),
-        extra=source[repeated].astype(np.int32),
+        first=jnp.asarray(first.reshape(shape)),
+        extra=jnp.asarray(source[repeated], jnp.int32),
         levels=tuple(levels),
-        second=second.reshape(shape) if len(owner) else None,
+        owner=jnp.asarray(owner, jnp.int32),
     )
 
 
@@ -487,7 +488,7 @@ def _stateful(
     subtract = table.reset_mode == ResetMode.SUBTRACT
     alpha, beta, saturate = table.threshold, table.negative_threshold, table.negative_saturate
 
-    def each(values: np.ndarray) -> np.ndarray:
+    def each(values: np.ndarray) -> Array:
         return _compact(values[kind].astype(np.int32), used)
 
     return _Stateful(

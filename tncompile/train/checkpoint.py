@@ -76,7 +76,9 @@ class Checkpoints:
                     return None
                 notes = checkpointer.metadata(checkpointer.latest).custom_metadata or {}
                 self._compare(notes["fingerprint"])
-                abstract = {f"{i:04}": jax.ShapeDtypeStruct(a.shape, a.dtype) for i, a in enumerate(leaves)}
+                abstract = {
+                    f"{i:04}": jax.ShapeDtypeStruct(a.shape, a.dtype, sharding=a.sharding) for i, a in enumerate(leaves)
+                }
                 arrays = checkpointer.load(checkpointer.latest, abstract)
         except ConfigError:
             raise

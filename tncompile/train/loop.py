@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
@@ -29,6 +29,7 @@ _SHUFFLE = 4
 """Keeps the random stream of the shuffles apart from those of the network."""
 
 
+@runtime_checkable
 class Data(Protocol):
     """The arrays that training needs: pixels [image, y, x, channel] and class numbers."""
 
@@ -63,6 +64,7 @@ class Progress:
     images_per_s: float
 
 
+@runtime_checkable
 class Observer(Protocol):
     """What draws the progress; an exception that it raises ends the training."""
 
@@ -154,17 +156,17 @@ def train(
         checkpoints.clear()
     step = jax.jit(_make_step(graphdef, optimizer, config), donate_argnums=(0, 1, 2))
 
-    metrics_file = out_dir / "metrics.jsonl"
+    _write_metrics(out_dir, history)  # now, so that a folder that cannot be written is found before an hour's work
     for epoch in range(len(history), config.epochs):
         start = time.perf_counter()
         report = _Report(config, epoch, steps, observer)
         for number, (x, y) in enumerate(batches(data, config, seed, epoch), 1):
             params, state, moments, loss, right = step(params, state, moments, x, y)
-            if report.add(number, loss, right) is False:
+            if not report.add(number, loss, right):
                 nnx.update(network, params, state)
                 raise ConfigError(
-                    f"training diverged in epoch {epoch + 1}, step {number} of {steps}: the loss is not finite, "
-                    f"the first tensor that is not finite is {network.first_nonfinite() or 'the class scores'}; "
+                    f"training diverged in epoch {epoch + 1}, step {number} of {steps}: the first tensor that is not "
+                    f"finite is {network.first_nonfinite() or 'the loss'}; "
                     f"lower train.learning_rate ({config.learning_rate})"
                 )
         nnx.update(network, params, state)
@@ -178,10 +180,9 @@ def train(
                 seconds=time.perf_counter() - start,
             )
         )
-        entries = [asdict(entry) for entry in history]
         if (epoch + 1) % config.checkpoint_every == 0 or epoch + 1 == config.epochs:
-            checkpoints.save(epoch + 1, (params, state, moments), entries)
-        atomic_write(metrics_file, "".join(json.dumps(entry) + "\n" for entry in entries))
+            checkpoints.save(epoch + 1, (params, state, moments), [asdict(entry) for entry in history])
+        _write_metrics(out_dir, history)
 
     nnx.update(network, params, state)
     calibrate(network, data, config, seed)
@@ -203,7 +204,7 @@ def calibrate(network: Network, data: Data, config: TrainConfig, seed: int) -> N
     graphdef, state = nnx.split(network)
 
     @jax.jit
-    def observe(state: nnx.State, x: Array, momentum: Float[Array, ""] | float) -> nnx.State:
+    def observe(state: Any, x: Array, momentum: Float[Array, ""] | float) -> Any:
         model = nnx.merge(graphdef, state)
         model.training_scores(x, momentum)
         return nnx.state(model)
@@ -268,7 +269,7 @@ class _Report:
         self._since = time.perf_counter()
 
     def add(self, number: int, loss: Array, right: Array) -> bool:
-        """Takes a step's results; returns False once a loss was not finite."""
+        """Takes a step's results; returns False once a loss is found not to be finite."""
         self._pending.append((loss, right))
         if number % REPORT_EVERY and number < self._steps:
             return True
@@ -294,7 +295,7 @@ class _Report:
 
 
 def _make_step(graphdef: nnx.GraphDef, optimizer: optax.GradientTransformation, config: TrainConfig) -> Any:
-    def loss_of(params: nnx.State, state: nnx.State, x: Array, y: Int[Array, " images"]) -> Any:
+    def loss_of(params: Any, state: Any, x: Array, y: Int[Array, " images"]) -> Any:
         model = nnx.merge(graphdef, params, state, copy=True)  # it changes its variables
         scores, activations = model.training_scores(x, config.norm_momentum)
         targets = optax.smooth_labels(jax.nn.one_hot(y, scores.shape[1]), config.label_smoothing)
@@ -303,15 +304,22 @@ def _make_step(graphdef: nnx.GraphDef, optimizer: optax.GradientTransformation, 
         right = (scores.argmax(1) == y).sum()
         return loss + 0.5 * config.sparsity * pressure, (nnx.split(model, nnx.Param, ...)[2], loss, right)
 
-    def step(params: nnx.State, state: nnx.State, moments: Any, x: Array, y: Array) -> Any:
+    def step(params: Any, state: Any, moments: Any, x: Array, y: Array) -> Any:
         gradients, (state, loss, right) = jax.grad(loss_of, has_aux=True)(params, state, x, y)
         updates, moments = optimizer.update(gradients, moments, params)
         model = nnx.merge(graphdef, optax.apply_updates(params, updates), state)
         model.update()
         _, params, state = nnx.split(model, nnx.Param, ...)
+        # A spike hides a NaN from the loss, so the parameters are looked at too.
+        finite = jnp.array([jnp.isfinite(leaf).all() for leaf in jax.tree.leaves(params)]).all()
+        loss = jnp.where(finite, loss, jnp.nan)
         return params, state, moments, loss, right
 
     return step
+
+
+def _write_metrics(out_dir: Path, history: list[Epoch]) -> None:
+    atomic_write(out_dir / "metrics.jsonl", "".join(json.dumps(asdict(entry)) + "\n" for entry in history))
 
 
 def _fingerprint(network: Network, config: TrainConfig, seed: int, images: int) -> dict[str, Any]:

@@ -51,6 +51,7 @@ CODES: dict[str, str] = {
     "core-graph/pin": "pin p is value p of the last layer, each once",
     "core-graph/pair-drivers": "both axons of a pair carry the same signal",
     "core-graph/pair-type": "the axons of a pair have types 0 and 1",
+    "core-graph/pair-weights": "a layer's neuron has weights −1 and 1 for axons of types 0 and 1",
     "core-graph/pair-crosspoints": "at most one crosspoint of a pair is set",
     "core-graph/axon-stray": "an axon carries a signal that its core reads",
     "core-graph/weight": "crosspoints, axon types and neuron weights give the trinary weights",
@@ -82,7 +83,7 @@ def verify(stage: CoreGraph, arch: ChipArch) -> None:
     carried, readable = _axons(found, stage, signals)
     _timing(found, stage, arch)
     if stage.scheme == "pair":
-        readable &= _pairs(found, stage, carried)
+        readable &= _pairs(found, stage, used, carried)
     _decode(found, stage, signals, used, carried, readable)
     found.check()
 
@@ -428,7 +429,12 @@ def _timing(found: Findings, stage: CoreGraph, arch: ChipArch) -> None:
     )
 
 
-def _pairs(found: Findings, stage: CoreGraph, carried: Int64[np.ndarray, "cores axons"]) -> Bool[np.ndarray, " cores"]:
+def _pairs(
+    found: Findings,
+    stage: CoreGraph,
+    used: Bool[np.ndarray, "cores neurons"],
+    carried: Int64[np.ndarray, "cores axons"],
+) -> Bool[np.ndarray, " cores"]:
     """Checks the layout of scheme `pair` in layer cores; returns the cores whose pairs carry one signal each."""
     layered = (stage.core_kind == CoreKind.LAYER)[:, None]
     pairs = carried.shape[1] // 2
@@ -448,6 +454,13 @@ def _pairs(found: Findings, stage: CoreGraph, carried: Int64[np.ndarray, "cores 
         "core-graph/pair-type",
         layered & (carried >= 0) & (stage.axon_type != half),
         lambda c, a: (f"core {c}, axon {a}", f"type {half[a]}", f"type {stage.axon_type[c, a]}"),
+    )
+    weights = stage.neurons.weights[:, :2]
+    trinary = (weights == (-1, 1)).all(axis=1)
+    found.add_each(
+        "core-graph/pair-weights",
+        layered & used & ~trinary[stage.neuron_type],
+        lambda c, n: (_neuron(c, n), "weights −1 and 1", f"weights {weights[stage.neuron_type[c, n]].tolist()}"),
     )
     of_layer = np.zeros(len(stage.crossbars), bool)
     of_layer[stage.core_crossbar[layered[:, 0]]] = True

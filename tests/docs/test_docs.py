@@ -1,0 +1,137 @@
+"""The README and the pages in docs/ are true: commands parse, links resolve, tables are current, code runs."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import io
+import re
+import shlex
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+
+from tncompile.cli import app
+from tncompile.config.experiment import Experiment, parse_config
+from tncompile.config.yaml import parse_yaml
+
+ROOT = Path(__file__).parents[2]
+PAGES = sorted(page for folder in (".", "docs", "datasets/*", "experiments") for page in ROOT.glob(f"{folder}/*.md"))
+NAMES = [str(page.relative_to(ROOT)) for page in PAGES]
+
+_FENCE = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+_LINK = re.compile(r"\]\(([^)\s]+)\)")
+
+USAGE_ERROR = typer.BadParameter.__bases__[0]
+"""What click raises for a command line that is not valid; typer exports only this subclass of it."""
+
+
+def blocks(page: Path, language: str) -> list[str]:
+    """Returns the fenced blocks of a language on a page."""
+    return [text for name, text in _FENCE.findall(page.read_text(encoding="utf-8")) if name == language]
+
+
+def commands() -> dict[str, Any]:
+    """Returns the commands by name, each one of click, which newer typer brings along under a name of its own."""
+    return typer.main.get_command(app).commands  # type: ignore[attr-defined]
+
+
+def command_lines(page: Path) -> list[list[str]]:
+    """Returns the arguments of every use of tncompile in a page's shell blocks, `tncompile` itself left out."""
+    lines = [line.split("#")[0] for block in blocks(page, "sh") for line in block.replace("\\\n", " ").splitlines()]
+    parts = [shlex.split(part) for line in lines for part in line.split("&&")]
+    return [part[1:] for part in parts if part and Path(part[0]).name == "tncompile"]
+
+
+def anchors(page: Path) -> set[str]:
+    """Returns the anchors of a page's headings."""
+    titles = re.findall(r"^#+ (.+)$", page.read_text(encoding="utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}
+
+
+def parse(arguments: list[str]) -> dict:
+    """Returns the parameters of a command line; raises if it does not parse."""
+    name, *rest = arguments
+    return commands()[name].make_context(name, rest).params
+
+
+@pytest.mark.parametrize("page", PAGES, ids=NAMES)
+def test_commands_parse(page):
+    for arguments in command_lines(page):
+        parse(arguments)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=NAMES)
+def test_experiments_in_commands_exist(page):
+    for arguments in command_lines(page):
+        if "experiment" in (parameters := parse(arguments)):
+            assert (ROOT / parameters["experiment"]).is_file(), arguments
+
+
+def test_a_wrong_option_would_be_found():
+    with pytest.raises(USAGE_ERROR, match="no-such-option"):
+        parse(["run", "experiments/digits.yaml", "--no-such-option"])
+    with pytest.raises(KeyError):
+        parse(["no-such-command"])
+
+
+@pytest.mark.parametrize("page", PAGES, ids=NAMES)
+def test_relative_links_resolve(page):
+    for link in _LINK.findall(page.read_text(encoding="utf-8")):
+        target, _, anchor = link.partition("#")
+        if target.startswith(("http://", "https://", "mailto:")):
+            continue
+        path = (page.parent / target).resolve() if target else page
+        assert path.exists(), f"{link}: there is no {path}"
+        assert path.is_relative_to(ROOT), f"{link}: leads out of the project"
+        assert not anchor or anchor in anchors(path), f"{link}: no such heading"
+
+
+def test_every_page_of_docs_is_in_its_index():
+    index = (ROOT / "docs/README.md").read_text(encoding="utf-8")
+    for page in (ROOT / "docs").glob("*.md"):
+        assert page.name == "README.md" or f"({page.name})" in index
+
+
+def test_readme_starts_with_two_complete_commands():
+    first, second = blocks(ROOT / "README.md", "sh")[:2]
+    assert first.endswith(".venv/bin/tncompile run experiments/digits.yaml\n")
+    assert second.endswith(".venv/bin/pytest\n")
+    for command in (first, second):
+        assert command.count("\n") == 1
+        assert command.startswith("python3 -m venv .venv && .venv/bin/pip install --quiet --editable ")
+
+
+def test_command_line_page_names_every_command_and_option():
+    text = (ROOT / "docs/cli.md").read_text(encoding="utf-8")
+    for name, command in commands().items():
+        assert f"`tncompile {name} " in text
+        for option in (o for p in command.params if p.param_type_name == "option" for o in p.opts):
+            assert f"`{option}" in text, f"{name}: {option} is not documented"
+
+
+def test_tables_of_keys_are_current():
+    spec = importlib.util.spec_from_file_location("docs_build", ROOT / "docs/build.py")
+    assert spec is not None and spec.loader is not None
+    build = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(build)
+    page = build.PAGE.read_text(encoding="utf-8")
+    assert build.filled(page) == page, "run python docs/build.py"
+
+
+@pytest.mark.parametrize("block", blocks(ROOT / "docs/yaml.md", "yaml"))
+def test_yaml_examples_are_valid(block):
+    needed = {"data": {"name": "digits"}, "net": {"layers": "S-16 N-20(2)"}}
+    parse_config(Experiment, needed | parse_yaml(block, "docs/yaml.md").values, "")
+
+
+def test_code_of_the_pass_page_runs_and_prints_what_the_page_says():
+    page = ROOT / "docs/passes.md"
+    printed = io.StringIO()
+    namespace: dict[str, object] = {"__name__": "docs_passes"}
+    with contextlib.redirect_stdout(printed):
+        # Without this file's future import: the page must run as it stands.
+        exec(compile("\n".join(blocks(page, "python")), str(page), "exec", dont_inherit=True), namespace)
+    assert printed.getvalue() == "".join(blocks(page, "text")[1:])  # the first is the prototype

@@ -1,0 +1,115 @@
+"""Model files: round trip, and every way in which one can be broken."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import safetensors.numpy
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from tncompile.arch import TRUENORTH
+from tncompile.config.net import NetConfig
+from tncompile.errors import ArtifactError
+from tncompile.nn.network import Network, build_network
+from tncompile.nn.store import load_model, read_model, save_model
+
+
+def build(layers: str = "S-4 N-8(2) N-6", seed: int = 0) -> Network:
+    net = NetConfig.model_validate({"layers": layers})
+    return build_network(net, in_shape=(4, 4, 1), input_bits=4, classes=3, arch=TRUENORTH, seed=seed)
+
+
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    network = build()
+    network.layers[0].hidden[...] = network.layers[0].hidden[...] * 0.5
+    path = tmp_path_factory.mktemp("model") / "model.safetensors"
+    save_model(path, network, {"seed": 0, "trained": True})
+    return path
+
+
+def test_round_trip(saved: Path) -> None:
+    network = build()
+    assert load_model(saved, network) == read_model(saved)[0] == {"seed": 0, "trained": True}
+    np.testing.assert_array_equal(network.layers[0].hidden[...], build().layers[0].hidden[...] * 0.5)
+    again = saved.with_name("again")
+    save_model(again, network, {"seed": 0, "trained": True})
+    assert again.read_bytes() == saved.read_bytes()
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.data())
+def test_a_flipped_bit_or_a_cut_is_found(saved: Path, data: st.DataObject) -> None:
+    content = bytearray(saved.read_bytes())
+    at = data.draw(st.integers(0, len(content) - 1))
+    if data.draw(st.booleans()):
+        content[at] ^= 1 << data.draw(st.integers(0, 7))
+    else:
+        del content[at:]
+    broken = saved.with_name("broken")
+    broken.write_bytes(content)
+    with pytest.raises(ArtifactError, match="broken"):
+        load_model(broken, build())
+
+
+def rewritten(saved: Path, **changes: object) -> Path:
+    with safetensors.safe_open(saved, "numpy") as file:
+        manifest = json.loads(file.metadata()["tncompile"]) | changes
+    path = saved.with_name("other")
+    path.write_bytes(safetensors.numpy.save(safetensors.numpy.load_file(saved), {"tncompile": json.dumps(manifest)}))
+    return path
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"version": 2}, "version 2, this tncompile reads version 1"),
+        ({"kind": "cake"}, "not a model file"),
+        ({"sha256": "0"}, "altered"),
+        ({"meta": {"seed": 1}}, "altered"),
+    ],
+)
+def test_another_header(saved: Path, changes: dict[str, object], message: str) -> None:
+    with pytest.raises(ArtifactError, match=message):
+        load_model(rewritten(saved, **changes), build())
+
+
+def test_missing_and_foreign_files(saved: Path, tmp_path: Path) -> None:
+    with pytest.raises(ArtifactError, match=r"nowhere"):
+        load_model(tmp_path / "nowhere", build())
+    with pytest.raises(ArtifactError):
+        load_model(tmp_path, build())
+    foreign = tmp_path / "foreign"
+    foreign.write_bytes(safetensors.numpy.save({"a": np.zeros(2)}))
+    with pytest.raises(ArtifactError, match="not a model file"):
+        load_model(foreign, build())
+
+
+def test_another_net_or_seed(saved: Path) -> None:
+    with pytest.raises(
+        ArtifactError, match=r"tensor conv1/bias: the net has float32 \[9\], the file has float32 \[6\]"
+    ):
+        load_model(saved, build("S-4 N-8(2) N-9"))
+    with pytest.raises(ArtifactError, match="tensor conv1/bias: the net has none"):
+        load_model(saved, build("S-4 N-8(2)"))
+    with pytest.raises(ArtifactError, match="permutation is that of another seed"):
+        load_model(saved, build(seed=1))
+
+
+def test_nan_names_its_layer(tmp_path: Path) -> None:
+    network = build()
+    network.layers[1].hidden[...] = network.layers[1].hidden[...].at[0].set(jnp.nan)
+    save_model(tmp_path / "nan", network, {})
+    with pytest.raises(ArtifactError, match="nan: layer conv1: hidden has values that are not finite"):
+        load_model(tmp_path / "nan", build())
+
+
+def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(ArtifactError, match="cannot be written"):
+        save_model(tmp_path / "file" / "model", build(), {})

@@ -1,0 +1,198 @@
+"""Training: that it learns, that a resume is exact, and what is said when it cannot go on."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from tncompile.arch import TRUENORTH
+from tncompile.config.net import NetConfig
+from tncompile.config.train import TrainConfig
+from tncompile.errors import ArtifactError, ConfigError
+from tncompile.nn.network import Network, build_network
+from tncompile.train.loop import Progress, TrainResult, batches, learning_rate, shifted, train
+
+CONFIG = TrainConfig(epochs=4, batch=16, learning_rate=0.1, calibrate_batches=10)
+TINY = "S-2 N-3"
+
+
+def stripes(n: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Noisy 6×6 images of horizontal, vertical or no stripes."""
+    rng = np.random.default_rng(seed)
+    y = rng.integers(0, 3, n)
+    on = (np.arange(6) % 2 * 9).astype(int)
+    pattern = np.stack([np.tile(on[:, None], (1, 6)), np.tile(on, (6, 1)), np.full((6, 6), 4)])
+    x = pattern[y] + rng.integers(0, 7, (n, 6, 6))
+    return x.astype(np.uint8)[..., None], y
+
+
+def make_data() -> SimpleNamespace:
+    (x_train, y_train), (x_test, y_test) = stripes(480, 0), stripes(60, 1)
+    return SimpleNamespace(x_train=x_train, y_train=y_train, x_test=x_test, y_test=y_test)
+
+
+def make_network(layers: str = "S-6 S-12(2) P-18(2)") -> Network:
+    net = NetConfig.model_validate({"layers": layers})
+    return build_network(net, in_shape=(6, 6, 1), input_bits=4, classes=3, arch=TRUENORTH, seed=0)
+
+
+def run(out: Path, network: Network | None = None, config: TrainConfig = CONFIG, **options: object) -> TrainResult:
+    return train(network or make_network(), make_data(), config, seed=1, out_dir=out, **options)  # type: ignore[arg-type]
+
+
+def bits(network: Network) -> dict[str, bytes]:
+    return {name: np.asarray(tensor[...]).tobytes() for name, tensor in network.tensors()}
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, bytes], TrainResult, Path]:
+    """An uninterrupted training."""
+    out = tmp_path_factory.mktemp("whole")
+    network = make_network()
+    result = run(out, network)
+    return bits(network), result, out
+
+
+def test_it_learns_and_keeps_the_weights_in_range(whole: tuple[dict[str, bytes], TrainResult, Path]) -> None:
+    tensors, result, out = whole
+    assert result.accuracy > 0.9
+    assert result.epochs == 4
+    lines = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
+    assert [line["epoch"] for line in lines] == [1, 2, 3, 4]
+    assert sorted(p.name for p in (out / "checkpoints").iterdir()) == ["3", "4"]
+    hidden = np.frombuffer(tensors["conv0/hidden"], np.float32)
+    trinary = np.frombuffer(tensors["conv0/trinary"], np.int8)
+    assert np.abs(hidden).max() <= 1
+    assert set(trinary) == {-1, 0, 1}
+    sure = np.abs(np.abs(hidden) - 0.5) > 0.1
+    np.testing.assert_array_equal(trinary[sure], np.round(hidden[sure]))
+
+
+@pytest.mark.parametrize("stop", [1, 3])
+def test_a_resume_after_ctrl_c_is_exact(
+    tmp_path: Path, whole: tuple[dict[str, bytes], TrainResult, Path], stop: int
+) -> None:
+    def interrupt(progress: Progress) -> None:
+        if progress.epoch == stop:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path, observer=interrupt)
+    network = make_network()
+    seen: list[int] = []
+    result = run(tmp_path, network, resume=True, observer=lambda progress: seen.append(progress.epoch))
+    assert seen[0] == stop
+    assert bits(network) == whole[0]
+    assert result.accuracy == whole[1].accuracy
+    assert [e.loss for e in result.history] == [e.loss for e in whole[1].history]
+    assert len((tmp_path / "metrics.jsonl").read_text().splitlines()) == 4
+
+
+KILLED = """
+import importlib.util, os, signal, sys
+from pathlib import Path
+spec = importlib.util.spec_from_file_location("loop_tests", sys.argv[1])
+tests = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(tests)
+def kill(progress):
+    if progress.epoch == 3:
+        os.kill(os.getpid(), signal.SIGKILL)
+tests.run(Path(sys.argv[2]), observer=kill)
+"""
+
+
+def test_a_resume_after_a_kill_is_exact(tmp_path: Path, whole: tuple[dict[str, bytes], TrainResult, Path]) -> None:
+    command = [sys.executable, "-c", KILLED, __file__, str(tmp_path)]
+    assert subprocess.run(command, check=False, env=dict(os.environ)).returncode == -signal.SIGKILL
+    # What a kill in the middle of a write leaves behind.
+    (tmp_path / "checkpoints" / "3.orbax-checkpoint-tmp-0").mkdir()
+    network = make_network()
+    run(tmp_path, network, resume=True)
+    assert bits(network) == whole[0]
+
+
+def test_a_finished_training_resumes_to_the_same(whole: tuple[dict[str, bytes], TrainResult, Path]) -> None:
+    network = make_network()
+    result = run(whole[2], network, resume=True)
+    assert bits(network) == whole[0]
+    assert result.seconds == whole[1].seconds
+
+
+@pytest.mark.parametrize(
+    ("change", "key"), [({"learning_rate": 0.1}, "train.learning_rate is 0.1"), ({"epochs": 9}, "train.epochs is 9")]
+)
+def test_a_resume_with_another_configuration_names_the_key(
+    whole: tuple[dict[str, bytes], TrainResult, Path], change: dict[str, float], key: str
+) -> None:
+    with pytest.raises(ConfigError, match=f"--resume: {key}, the checkpoint in .* was made with"):
+        run(whole[2], config=CONFIG.model_copy(update=change), resume=True)
+    with pytest.raises(ConfigError, match=r"net\.conv1"):
+        run(whole[2], make_network("S-6 S-12(2) P-21(3)"), resume=True)
+
+
+def test_old_checkpoints_go_without_resume_and_a_broken_one_is_refused(tmp_path: Path) -> None:
+    one = CONFIG.model_copy(update={"epochs": 1})
+    (tmp_path / "checkpoints" / "7").mkdir(parents=True)
+    run(tmp_path, make_network(TINY), one)
+    assert [p.name for p in (tmp_path / "checkpoints").iterdir()] == ["1"]
+    for file in (tmp_path / "checkpoints" / "1").rglob("*"):
+        if file.is_file():
+            file.write_bytes(file.read_bytes()[:10])
+    with pytest.raises(ArtifactError, match="the last checkpoint cannot be read"):
+        run(tmp_path, make_network(TINY), one, resume=True)
+
+
+def test_a_training_that_diverges_names_the_tensor(tmp_path: Path) -> None:
+    network = make_network(TINY)
+    network.layers[0].norm.bias[...] = network.layers[0].norm.bias[...].at[1].set(np.nan)
+    message = r"epoch 1, step 10 of 30: the first tensor that is not finite is transduction/weights; lower train\."
+    with pytest.raises(ConfigError, match=message):
+        run(tmp_path, network)
+
+
+def test_too_few_images(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"train\.batch: 481 is more than the 480 training images"):
+        run(tmp_path, config=CONFIG.model_copy(update={"batch": 481}))
+
+
+def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(ArtifactError, match="cannot be written"):
+        run(tmp_path / "file")
+
+
+def test_an_epoch_takes_each_image_once_and_depends_on_seed_and_epoch() -> None:
+    x, y = np.arange(50, dtype=np.uint8).reshape(50, 1, 1, 1), np.arange(50)
+    data = SimpleNamespace(x_train=x, y_train=y, x_test=x, y_test=y)
+    config = TrainConfig(batch=8)
+
+    def order(seed: int, epoch: int) -> list[int]:
+        return [int(i) for x, y in batches(data, config, seed, epoch) for i in (x.reshape(-1) + y) // 2]
+
+    assert len(order(0, 0)) == len(set(order(0, 0))) == 48
+    assert order(0, 0) == order(0, 0)
+    assert order(0, 0) != order(0, 1) != order(1, 1)
+
+
+def test_shifted_moves_each_image_on_its_own() -> None:
+    x = np.random.default_rng(0).integers(1, 9, (3, 4, 5, 2)).astype(np.uint8)
+    moved = shifted(x, np.array([[0, 2, -1], [0, 1, -3]]))
+    np.testing.assert_array_equal(moved[0], x[0])
+    np.testing.assert_array_equal(moved[1, 1:, 2:], x[1, :-1, :-2])
+    assert moved[1, 0].max() == moved[1, :, :2].max() == 0
+    np.testing.assert_array_equal(moved[2, :1, :4], x[2, 3:, 1:])
+
+
+def test_schedules() -> None:
+    step = learning_rate(TrainConfig(schedule="step", learning_rate=1.0, cuts=(0.5, 0.8), warmup=0.1), 100)
+    np.testing.assert_allclose([step(i) for i in (0, 5, 10, 49, 51, 79, 81)], [0, 0.5, 1, 1, 0.1, 0.1, 0.01], rtol=1e-6)
+    cosine = learning_rate(TrainConfig(learning_rate=1.0, warmup=0.1), 100)
+    np.testing.assert_allclose([cosine(i) for i in (0, 5, 10, 55, 100)], [0, 0.5, 1, 0.5, 0], atol=1e-6)
