@@ -35,8 +35,8 @@ def partition(stage: CoreGraph, arch: ChipArch, config: PartitionConfig, *, seed
     chip is still open counts as being in the middle of the chips that are open to it.
 
     All of it runs on sparse arrays, the refinement compiled. networkx's Kernighan–Lin knows neither uneven halves nor
-    what lies outside of them, and takes minutes for four full chips; a second way for small graphs would
-    only be one more thing to go wrong.
+    what lies outside of them, and walks Python dictionaries; a second way for small graphs would only be one more thing
+    to go wrong.
 
     Raises:
         CapacityError: the board has too few working cores.

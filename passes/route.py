@@ -24,8 +24,8 @@ def route(stage: PlacedChip, arch: ChipArch, config: RouteConfig, *, seed: int) 
         RoutingError: a target is further away in x or y than a packet can say.
     """
     graph = stage.source.source
-    target = graph.target_core
-    has_target = target >= 0
+    has_target = graph.target_core >= 0
+    target = np.where(has_target, graph.target_core, 0)
     dx = np.where(has_target, stage.core_x[target] - stage.core_x[:, None], 0).astype(np.int32)
     dy = np.where(has_target, stage.core_y[target] - stage.core_y[:, None], 0).astype(np.int32)
     _check_reach(stage, arch, dx, dy)

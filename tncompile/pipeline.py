@@ -77,7 +77,9 @@ def select(pipeline: Sequence[Pass], start_from: str | None = None, stop_after: 
     first = names.index(start_from) if start_from else 0
     last = names.index(stop_after) if stop_after else len(pipeline)
     if last < first:
-        raise ConfigError(f"--stop-after {stop_after} stands before --start-from {start_from}; the order is {names}")
+        raise ConfigError(
+            f"--stop-after {stop_after}: stands before --start-from {start_from}; the order is {', '.join(names)}"
+        )
     return tuple(pipeline[max(first - 1, 0) : last])
 
 

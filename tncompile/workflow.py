@@ -268,19 +268,19 @@ def _short(value: Any) -> str:
 
 
 def _load(experiment: Experiment, folder: RunFolder, untrained: bool) -> Any:
-    from tncompile.nn import load_model
+    from tncompile.nn import load_model, read_model
 
     path = folder.model(untrained)
     if not path.exists():
         raise ArtifactError(f"{path}: there is no model; train one with 'tncompile train', or compile with --untrained")
     spec = load_spec(experiment.data)
-    model = _build(experiment, spec)
-    made, asked = load_model(path, model), _model_meta(experiment, spec, not untrained)
-    if differs := _difference(made, asked):
+    if differs := _difference(read_model(path)[0], _model_meta(experiment, spec, not untrained)):
         raise ConfigError(
             f"{path}: was made with {differs}; set that back, {'compile' if untrained else 'train'} again, or name the "
             "folder of that experiment with --out"
         )
+    model = _build(experiment, spec)
+    load_model(path, model)
     return model
 
 
@@ -310,9 +310,9 @@ def train_step(
     from tncompile.train import train
 
     check_options(experiment)
-    folder.create()
     model = _build(experiment, load_spec(experiment.data))
     data = load_dataset(experiment.data)
+    folder.create()
     images, epochs = len(data.x_train), experiment.train.epochs
     reporter.say(f"Training {experiment.name}: {images:,} images of {data.spec.name}, {epochs} epochs")
     result = train(
@@ -363,7 +363,6 @@ def compile_step(
     check_options(experiment)
     passes = select(DEFAULT_PIPELINE, start_from, stop_after)
     names = step_names()
-    folder.create()
     results = folder.read_results()
     begin = time.perf_counter()
     figures: dict[str, Any] = {}
@@ -441,6 +440,7 @@ def _export(experiment: Experiment, folder: RunFolder, untrained: bool) -> Logic
         spec = load_spec(experiment.data)
         model = _build(experiment, spec)
         assume_statistics(model, experiment.seed)
+        folder.create()
         save_model(folder.model(untrained), model, _model_meta(experiment, spec, trained=False))
     else:
         model = _load(experiment, folder, untrained)
@@ -532,8 +532,8 @@ def simulate_step(
     digests = compiled.get("digests_by_pass", {})
     if digest(image) != compiled.get("digest"):
         raise ArtifactError(f"{folder.image}: is not the image that {folder.results} tells of; compile again")
-    made, asked = results["experiment"]["compile"], resolved(experiment)["compile"]
-    if differs := _difference(made, asked, "compile"):
+    made, asked = ({key: e[key] for key in ("arch", "compile")} for e in (results["experiment"], resolved(experiment)))
+    if differs := _difference(made, asked):
         raise ConfigError(f"{folder.image}: was made with {differs}; set that back, or compile again")
     model = _load(experiment, folder, compiled["untrained"])
     if digest(export_network(model, experiment.name)) != digests.get(EXPORT):

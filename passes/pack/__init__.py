@@ -27,8 +27,7 @@ from passes.pack.layout import lay_out
 from passes.pack.tiles import plan_tiles, shapes_of
 from tncompile.arch import ChipArch
 from tncompile.config import Config
-from tncompile.errors import CapacityError
-from tncompile.ir import SCHEMES, Conv, CoreGraph, SynapseScheme, TrinaryNet
+from tncompile.ir import SCHEMES, CoreGraph, TrinaryNet, check_fan_in
 
 
 class PackConfig(Config):
@@ -62,27 +61,9 @@ def pack(stage: TrinaryNet, arch: ChipArch, config: PackConfig, *, seed: int) ->
     scheme = SCHEMES[config.scheme]
     convs = tuple(layer.conv for layer in stage.source.layers)
     for conv in convs:
-        _check_fan_in(conv, arch, scheme)
+        check_fan_in(conv, arch, scheme)
     limit = None if config.packets_per_bit == "all" else config.packets_per_bit
     shapes = shapes_of(convs)
     tiles = plan_tiles(shapes, arch, scheme, limit)
     layers = [lay_out(shape, tile) for shape, tile in zip(shapes, tiles, strict=True)]
     return assemble(stage, arch, scheme, layers, limit)
-
-
-def _check_fan_in(conv: Conv, arch: ChipArch, scheme: SynapseScheme) -> None:
-    limit = scheme.inputs_per_core(arch)
-    if conv.fan_in <= limit:
-        return
-    taps = conv.kernel[0] * conv.kernel[1]
-    channels = conv.in_shape[2]
-    fits = [
-        g
-        for g in range(conv.groups, channels + 1)
-        if channels % g == 0 and conv.features % g == 0 and taps * (channels // g) <= limit
-    ]
-    change = f"groups that fit: {', '.join(map(str, fits[:6]))}" if fits else "use a smaller kernel or fewer channels"
-    raise CapacityError(
-        f"layer {conv.name}, group 0: a filter needs {conv.fan_in} inputs, a core takes {limit} "
-        f"({arch.axons} axons, {scheme.axons_per_input} an input); {change}"
-    )

@@ -10,12 +10,14 @@ import shlex
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import typer
 
 from tncompile.cli import app
 from tncompile.config.experiment import Experiment, parse_config
 from tncompile.config.yaml import parse_yaml
+from tncompile.nn import build_network
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted(page for folder in (".", "docs", "datasets/*", "experiments") for page in ROOT.glob(f"{folder}/*.md"))
@@ -122,16 +124,27 @@ def test_tables_of_keys_are_current():
 
 
 @pytest.mark.parametrize("block", blocks(ROOT / "docs/yaml.md", "yaml"))
-def test_yaml_examples_are_valid(block):
+def test_yaml_examples_give_networks_that_fit(block):
     needed = {"data": {"name": "digits"}, "net": {"layers": "S-16 N-20(2)"}}
-    parse_config(Experiment, needed | parse_yaml(block, "docs/yaml.md").values, "")
+    experiment = parse_config(Experiment, needed | parse_yaml(block, "docs/yaml.md").values, "")
+    build_network(experiment.net, in_shape=(8, 8, 1), input_bits=5, classes=10, arch=experiment.arch, seed=0)
 
 
-def test_code_of_the_pass_page_runs_and_prints_what_the_page_says():
-    page = ROOT / "docs/passes.md"
+def run_code(page: Path, namespace: dict[str, Any]) -> str:
+    """Runs all Python of a page as one program in a namespace, and returns what it prints."""
     printed = io.StringIO()
-    namespace: dict[str, object] = {"__name__": "docs_passes"}
     with contextlib.redirect_stdout(printed):
         # Without this file's future import: the page must run as it stands.
         exec(compile("\n".join(blocks(page, "python")), str(page), "exec", dont_inherit=True), namespace)
-    assert printed.getvalue() == "".join(blocks(page, "text")[1:])  # the first is the prototype
+    return printed.getvalue()
+
+
+def test_code_of_the_pass_page_and_of_the_simulator_page_runs():
+    passes: dict[str, Any] = {"__name__": "docs_passes"}
+    printed = run_code(ROOT / "docs/passes.md", passes)
+    assert printed == "".join(blocks(ROOT / "docs/passes.md", "text")[1:])  # the first is the prototype
+
+    image = passes["image"]
+    simulator = {"image": image, "frames": np.ones((2, 3, image.input_bits), bool)}
+    run_code(ROOT / "docs/simulator.md", simulator)
+    assert simulator["pins"].shape == (2, 3, image.output_pins)

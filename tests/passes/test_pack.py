@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.random_nets import nets, random_images, random_net
 
-from passes.pack import PackConfig, _direct_copies, pack
+from passes.pack import PackConfig, pack
+from passes.pack.copies import direct_copies
 from passes.trinarize import TrinarizeConfig, trinarize
 from tncompile.arch import TRUENORTH, ChipArch
 from tncompile.config.net import NetConfig
@@ -99,7 +100,7 @@ def test_a_filter_that_fits_no_core_is_refused():
     with pytest.raises(CapacityError) as error:
         pack(trinary, ChipArch(axons=32), PackConfig(), seed=0)
     assert str(error.value) == (
-        f"layer {conv.name}, group 0: a filter needs 48 inputs, a core takes 16 (32 axons, 2 an input); "
+        f"layer {conv.name}: a filter needs 48 inputs, a core takes 16 (32 axons, 2 an input); "
         "groups that fit: 3, 4, 6, 12"
     )
 
@@ -117,7 +118,7 @@ def test_splitters_deeper_than_delays_are_refused():
 def test_direct_copies_leave_the_fewest_for_splitters(demand, spare):
     """Against all ways to share out the neurons of a core."""
     neurons = len(demand) + spare
-    direct = _direct_copies(np.array(demand), neurons)
+    direct = direct_copies(np.array(demand), neurons)
     left = np.array(demand) - direct
     assert (left >= 0).all()
     assert (direct + (left > 0)).sum() <= neurons

@@ -61,7 +61,7 @@ def test_fold_is_exact_at_every_sum(seed, fraction_bits):
 
 @pytest.mark.parametrize(("mean", "std", "bias"), [(3, 1, 0), (-2, 2, 1), (0, 0, 0), (5, 4, -1), (1, 0, 0)])
 def test_integer_ties_spike(mean, std, bias):
-    """r = 0 is a spike: with σ + ε exactly an integer the tie falls on an integer sum, and the paper's formula holds."""
+    """r = 0 is a spike: with σ + ε an integer the tie falls on an integer sum, where the paper's formula holds."""
     epsilon = np.float32(NORM_EPSILON)
     sigma = np.float32(std) - epsilon if std else np.float32(0)
     norm = BatchNorm(mean=np.float32([mean]), std=np.float32([sigma]), bias=np.float32([bias]))

@@ -129,7 +129,7 @@ def layered_chip(seed: int) -> ChipImage:
 
 
 def random_neurons(rng: np.random.Generator, arch: ChipArch, *, types: int, stateless: bool) -> NeuronTable:
-    """Returns a table of `types` neurons in all deterministic modes; row 0 is the unused one.
+    """Returns a table of `types` neurons in all deterministic modes; row 0 is the unused one, whatever stands there.
 
     Args:
         rng: where the numbers come from.
@@ -141,8 +141,8 @@ def random_neurons(rng: np.random.Generator, arch: ChipArch, *, types: int, stat
     weights = rng.integers(-arch.weight_max, arch.weight_max, (types, arch.axon_types), endpoint=True).astype(np.int16)
     leak = rng.integers(-arch.leak_max, arch.leak_max, types, endpoint=True)
     leak = np.where(rng.random(types) < 0.5, rng.integers(-2, 3, types), leak).astype(np.int16)
-    weights[0], leak[0] = 0, 0
     if stateless:
+        weights[0], leak[0] = 0, 0
         return stateless_table(weights, leak)
 
     def bits(share: float) -> Bool[np.ndarray, " types"]:

@@ -127,7 +127,7 @@ def test_a_finished_training_resumes_to_the_same(whole: tuple[dict[str, bytes], 
 
 
 @pytest.mark.parametrize(
-    ("change", "key"), [({"learning_rate": 0.1}, "train.learning_rate is 0.1"), ({"epochs": 9}, "train.epochs is 9")]
+    ("change", "key"), [({"learning_rate": 0.2}, "train.learning_rate is 0.2"), ({"epochs": 9}, "train.epochs is 9")]
 )
 def test_a_resume_with_another_configuration_names_the_key(
     whole: tuple[dict[str, bytes], TrainResult, Path], change: dict[str, float], key: str

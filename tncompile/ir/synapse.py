@@ -6,14 +6,18 @@ types, crosspoints and each neuron's weights, so a new scheme changes no other s
 
 from __future__ import annotations
 
-from typing import Protocol
+import math
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Bool, Int, Int8, UInt8
 
 from tncompile.arch import ChipArch
+from tncompile.errors import CapacityError
+from tncompile.ir.logical import Conv
 
 
+@runtime_checkable
 class SynapseScheme(Protocol):
     """What pack asks of a scheme.
 
@@ -82,3 +86,31 @@ class PairScheme:
 
 SCHEMES: dict[str, SynapseScheme] = {"pair": PairScheme()}
 """All synapse schemes by name."""
+
+
+def check_fan_in(conv: Conv, arch: ChipArch, scheme: SynapseScheme) -> None:
+    """Checks that the inputs of a layer's filters fit the axons of one core.
+
+    Raises:
+        CapacityError: they do not; the message names the groups that would fit.
+    """
+    limit = scheme.inputs_per_core(arch)
+    if conv.fan_in <= limit:
+        return
+    positions = conv.kernel[0] * conv.kernel[1]
+    channels = conv.in_shape[2]
+    both = math.gcd(channels, conv.features)
+    fit = [g for g in range(1, both + 1) if both % g == 0 and positions * channels // g <= limit]
+    if fit:
+        advice = f"groups that fit: {', '.join(map(str, fit))}"
+    elif positions > limit:
+        advice = f"no number of groups fits a kernel of {conv.kernel[0]}x{conv.kernel[1]}; use a smaller kernel"
+    else:
+        advice = (
+            f"no common divisor of {channels} channels and {conv.features} features fits; use a smaller kernel, "
+            f"or channels and features that can be divided into groups of at most {limit // positions} channels"
+        )
+    raise CapacityError(
+        f"layer {conv.name}: a filter needs {conv.fan_in} inputs, a core takes {limit} "
+        f"({arch.axons} axons, {scheme.axons_per_input} an input); {advice}"
+    )

@@ -6,10 +6,9 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from tncompile.arch import ChipArch
 from tncompile.config.net import LayerConfig, NetConfig
 from tncompile.errors import ConfigError, InfeasibleError
-from tncompile.ir import SCHEMES, Conv
+from tncompile.ir import Conv
 
 WEIGHT_BITS = 16
 """Widest transduction weight, sign included [bit]."""
@@ -47,34 +46,6 @@ def geometry(net: NetConfig, *, in_shape: tuple[int, int, int], classes: int, se
             f"least {classes} features"
         )
     return tuple(convs)
-
-
-def check_fan_in(conv: Conv, arch: ChipArch, scheme: str) -> None:
-    """Checks that a filter's inputs fit the axons of one core.
-
-    Raises:
-        InfeasibleError: they do not; the message names the groups that would fit.
-    """
-    per_input = SCHEMES[scheme].axons_per_input
-    limit = SCHEMES[scheme].inputs_per_core(arch)
-    if conv.fan_in <= limit:
-        return
-    positions = conv.kernel[0] * conv.kernel[1]
-    channels = conv.in_shape[2]
-    fit = [g for g in _common_divisors(channels, conv.features) if positions * channels // g <= limit]
-    if fit:
-        advice = f"groups that fit: {_listed(fit)}"
-    elif positions > limit:
-        advice = f"no number of groups fits a kernel of {conv.kernel[0]}x{conv.kernel[1]}; use a smaller kernel"
-    else:
-        advice = (
-            f"no common divisor of {channels} channels and {conv.features} features fits; use a smaller kernel, "
-            f"or channels and features that can be divided into groups of at most {limit // positions} channels"
-        )
-    raise InfeasibleError(
-        f"layer {conv.name}: a filter needs {conv.fan_in} inputs, a core takes {limit} "
-        f"({arch.axons} axons, {per_input} an input); {advice}"
-    )
 
 
 def grid_bits(conv: Conv, input_bits: int) -> int:

@@ -103,7 +103,7 @@ def convolve(x: Map, weights: Filters, conv: Conv) -> Float[Array, "features y x
     patches = rows if pointwise else gather_rows(rows, Rows(patch_rows(conv), conv.inputs))
     sums = jax.lax.dot_general(
         weights.reshape(conv.groups, conv.features_per_group, conv.fan_in),
-        patches.reshape(conv.groups, conv.fan_in, -1),
+        patches.reshape(conv.groups, conv.fan_in, -1),  # type: ignore[attr-defined]  # custom_vjp hides the type
         (((2,), (1,)), ((0,), (0,))),
         precision=jax.lax.Precision.HIGHEST,
     )

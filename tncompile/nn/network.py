@@ -15,9 +15,9 @@ from jaxtyping import Array, Bool, Float, Int, UInt8, UInt16
 from tncompile.arch import ChipArch
 from tncompile.config.net import NetConfig
 from tncompile.errors import InternalError
-from tncompile.ir import Conv, Readout
+from tncompile.ir import SCHEMES, Conv, Readout, check_fan_in
 from tncompile.nn.fold import thresholds
-from tncompile.nn.geometry import check_fan_in, geometry
+from tncompile.nn.geometry import geometry
 from tncompile.nn.layers import Map, TransductionConv, TrinaryConv
 from tncompile.nn.readout import assign_features, winner
 
@@ -184,7 +184,7 @@ def check_constraints(network: Network, arch: ChipArch, scheme: str) -> None:
         conv = convs.get(notes.pop("tn_layer", ""))
         if conv is None or notes != {"tn_fan_in": conv.fan_in} or parameter.shape != conv.weight_shape:
             raise InternalError(f"parameter {'.'.join(map(str, path))}: its annotations {notes} do not fit its layer")
-        check_fan_in(conv, arch, scheme)
+        check_fan_in(conv, arch, SCHEMES[scheme])
 
 
 def assume_statistics(network: Network, seed: int) -> None:

@@ -34,7 +34,7 @@ def inspect_path(path: Path) -> dict[str, Any]:
         ArtifactError: there is nothing at the path, or it is damaged.
     """
     if not path.exists():
-        raise ArtifactError(f"{path}: there is no such file or folder")
+        raise ArtifactError(f"{path}: there is no such file or folder; check the path")
     return _folder(path) if path.is_dir() else _file(path)
 
 
@@ -42,7 +42,9 @@ def _folder(path: Path) -> dict[str, Any]:
     stages = sorted((path / "stages").glob("*.safetensors"))
     models = [path / name for name in _MODELS if (path / name).exists()]
     if not stages and not models:
-        raise ArtifactError(f"{path}: is no run folder: it has neither a model nor compiled stages")
+        raise ArtifactError(
+            f"{path}: is no run folder: it has neither a model nor stages; name another folder, or a file"
+        )
     found: dict[str, Any] = {"folder": str(path)}
     for model in models:
         found |= _model(model)

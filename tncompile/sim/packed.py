@@ -4,7 +4,7 @@ It runs any image: recurrent wiring, all delays, neurons with state in every det
 types. How one tick goes:
 
 1. *Gather.* Routing is turned round: every axon reads the byte of its source, a neuron's spike or an input bit, in
-   the row of the tick `delay` ago. An axon of several sources ORs them.
+   the row of the tick `delay` ago. The few axons of several sources get the OR of the others scattered on top.
 2. *Pack.* 32 axons of one type make a word. The axons of each core are sorted by type for that, and all cores have
    the same types at the same words, so a word's type is known when the engine is compiled. Axons without a source
    take no room.
