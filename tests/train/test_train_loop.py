@@ -67,7 +67,8 @@ def test_it_learns_and_keeps_the_weights_in_range(whole: tuple[dict[str, bytes],
     assert result.epochs == 4
     lines = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
     assert [line["epoch"] for line in lines] == [1, 2, 3, 4]
-    assert sorted(p.name for p in (out / "checkpoints").iterdir()) == ["3", "4"]
+    checkpoints = sorted(p.name for p in (out / "checkpoints").iterdir())
+    assert checkpoints == ["epoch-000003.safetensors", "epoch-000004.safetensors"]
     hidden = np.frombuffer(tensors["conv0/hidden"], np.float32)
     trinary = np.frombuffer(tensors["conv0/trinary"], np.int8)
     assert np.abs(hidden).max() <= 1
@@ -113,7 +114,7 @@ def test_a_resume_after_a_kill_is_exact(tmp_path: Path, whole: tuple[dict[str, b
     command = [sys.executable, "-c", KILLED, __file__, str(tmp_path)]
     assert subprocess.run(command, check=False, env=dict(os.environ)).returncode == -signal.SIGKILL
     # What a kill in the middle of a write leaves behind.
-    (tmp_path / "checkpoints" / "3.orbax-checkpoint-tmp-0").mkdir()
+    (tmp_path / "checkpoints" / ".epoch-000003.safetensors.7.tmp").write_bytes(b"half")
     network = make_network()
     run(tmp_path, network, resume=True)
     assert bits(network) == whole[0]
@@ -140,13 +141,13 @@ def test_a_resume_with_another_configuration_names_the_key(
 
 def test_old_checkpoints_go_without_resume_and_a_broken_one_is_refused(tmp_path: Path) -> None:
     one = CONFIG.model_copy(update={"epochs": 1})
-    (tmp_path / "checkpoints" / "7").mkdir(parents=True)
+    (tmp_path / "checkpoints").mkdir()
+    (tmp_path / "checkpoints" / "epoch-000007.safetensors").write_bytes(b"old")
     run(tmp_path, make_network(TINY), one)
-    assert [p.name for p in (tmp_path / "checkpoints").iterdir()] == ["1"]
-    for file in (tmp_path / "checkpoints" / "1").rglob("*"):
-        if file.is_file():
-            file.write_bytes(file.read_bytes()[:10])
-    with pytest.raises(ArtifactError, match="the last checkpoint cannot be read"):
+    (file,) = (tmp_path / "checkpoints").iterdir()
+    assert file.name == "epoch-000001.safetensors"
+    file.write_bytes(file.read_bytes()[:-10])
+    with pytest.raises(ArtifactError, match="it was truncated or altered; remove it to go on from the checkpoint"):
         run(tmp_path, make_network(TINY), one, resume=True)
 
 

@@ -1,4 +1,4 @@
-"""Model files: safetensors with one JSON metadata key, written whole or not at all."""
+"""Model files, and what they share with checkpoints: safetensors with one sealed JSON metadata key."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ from tncompile.ir.io import atomic_write
 from tncompile.nn.export import check_finite
 from tncompile.nn.network import Network
 
-KIND = "tncompile-model"
+MODEL = "model"
+"""Kind of file that `save_model` writes."""
 VERSION = 1
 
 
@@ -32,9 +33,7 @@ def save_model(path: Path, network: Network, meta: dict[str, Any]) -> None:
     Raises:
         ArtifactError: the file cannot be written.
     """
-    tensors = _tensors(network)
-    manifest = {"kind": KIND, "version": VERSION, "sha256": _digest(tensors, meta), "meta": meta}
-    atomic_write(path, safetensors.numpy.save(tensors, {"tncompile": json.dumps(manifest, sort_keys=True)}))
+    write_tensors(path, MODEL, _tensors(network), meta)
 
 
 def load_model(path: Path, network: Network) -> dict[str, Any]:
@@ -51,7 +50,7 @@ def load_model(path: Path, network: Network) -> dict[str, Any]:
         ArtifactError: the file is missing, truncated, altered, of another version, of another net, or has tensors
             that are not finite.
     """
-    manifest, tensors = _read(path)
+    meta, tensors = read_model(path)
     expected = _tensors(network)
     for name in sorted(expected.keys() | tensors.keys()):
         want, have = _described(expected.get(name)), _described(tensors.get(name))
@@ -65,7 +64,7 @@ def load_model(path: Path, network: Network) -> dict[str, Any]:
     for name, variable in network.tensors():
         variable[...] = jnp.asarray(tensors[name])
     check_finite(network, str(path))
-    return manifest["meta"]
+    return meta
 
 
 def read_model(path: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
@@ -74,8 +73,7 @@ def read_model(path: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     Raises:
         ArtifactError: as `load_model`, but for what depends on the net.
     """
-    manifest, tensors = _read(path)
-    return manifest["meta"], tensors
+    return read_tensors(path, MODEL)
 
 
 def _tensors(network: Network) -> dict[str, np.ndarray]:
@@ -84,29 +82,50 @@ def _tensors(network: Network) -> dict[str, np.ndarray]:
     return tensors | {f"{layer.conv.name}/permutation": layer.conv.permutation for layer in network.layers}
 
 
-def _read(path: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+def write_tensors(path: Path, kind: str, tensors: dict[str, np.ndarray], meta: dict[str, Any]) -> None:
+    """Writes tensors and what goes with them, whole or not at all.
+
+    Args:
+        path: the file.
+        kind: what it holds; it is read back as nothing else.
+        tensors: by name.
+        meta: as JSON.
+
+    Raises:
+        ArtifactError: the file cannot be written.
+    """
+    manifest = {"kind": f"tncompile-{kind}", "version": VERSION, "sha256": _digest(tensors, meta), "meta": meta}
+    atomic_write(path, safetensors.numpy.save(tensors, {"tncompile": json.dumps(manifest, sort_keys=True)}))
+
+
+def read_tensors(path: Path, kind: str) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    """Returns the `meta` and the tensors of a file, after checking all of it.
+
+    Raises:
+        ArtifactError: the file is missing, truncated, altered, of another kind or of another version.
+    """
     try:
         with safetensors.safe_open(path, "numpy") as file:
             text = (file.metadata() or {}).get("tncompile", "null")
             tensors = {name: file.get_tensor(name) for name in file.offset_keys()}
     except OSError as error:
-        raise ArtifactError(f"{path}: the model cannot be read: {error.strerror or error}") from error
+        raise ArtifactError(f"{path}: the {kind} cannot be read: {error.strerror or error}") from error
     except safetensors.SafetensorError as error:
         raise ArtifactError(f"{path}: not a whole safetensors file ({error}); it was truncated or altered") from error
     try:
         manifest = json.loads(text)
     except ValueError as error:
         raise ArtifactError(f"{path}: its metadata is not JSON; the file was altered") from error
-    if not isinstance(manifest, dict) or manifest.get("kind") != KIND:
-        raise ArtifactError(f"{path}: not a model file; expected kind {KIND}")
+    if not isinstance(manifest, dict) or manifest.get("kind") != f"tncompile-{kind}":
+        raise ArtifactError(f"{path}: not a {kind} file; expected kind tncompile-{kind}")
     if manifest.get("version") != VERSION:
         raise ArtifactError(
-            f"{path}: model file of version {manifest.get('version')}, this tncompile reads version {VERSION}; "
+            f"{path}: {kind} file of version {manifest.get('version')}, this tncompile reads version {VERSION}; "
             "train again"
         )
     if manifest.get("sha256") != _digest(tensors, manifest.get("meta")):
         raise ArtifactError(f"{path}: its content does not have the SHA-256 in its header; the file was altered")
-    return manifest, tensors
+    return manifest["meta"], tensors
 
 
 def _digest(tensors: dict[str, np.ndarray], meta: Any) -> str:

@@ -1,4 +1,4 @@
-"""Training checkpoints: the last two epochs, each written whole or not at all."""
+"""Training checkpoints: the last two, each a file that is written whole or not at all."""
 
 from __future__ import annotations
 
@@ -7,12 +7,15 @@ from pathlib import Path
 from typing import Any
 
 import jax
-from orbax.checkpoint import v1 as ocp
+import numpy as np
 
 from tncompile.errors import ArtifactError, ConfigError
+from tncompile.nn.store import read_tensors, write_tensors
 
 KEPT = 2
 """Checkpoints that are kept."""
+
+_KIND = "checkpoint"
 
 
 class Checkpoints:
@@ -22,7 +25,7 @@ class Checkpoints:
     """
 
     def __init__(self, folder: Path, fingerprint: dict[str, Any]):
-        self._folder = folder.absolute()
+        self._folder = folder
         self._fingerprint = fingerprint
 
     def clear(self) -> None:
@@ -48,14 +51,11 @@ class Checkpoints:
         Raises:
             ArtifactError: it cannot be written.
         """
-        arrays = {f"{i:04}": leaf for i, leaf in enumerate(jax.tree.leaves(tree))}
-        try:
-            with self._open() as checkpointer:
-                notes = {"fingerprint": self._fingerprint, "history": history}
-                checkpointer.save(epoch, arrays, force=True, custom_metadata=notes)
-        # Orbax and TensorStore report a full disk by several exception types.
-        except Exception as error:
-            raise ArtifactError(f"{self._folder}: checkpoint {epoch} cannot be written: {error}") from error
+        arrays = {f"{i:04}": np.asarray(leaf) for i, leaf in enumerate(jax.tree.leaves(tree))}
+        notes = {"fingerprint": self._fingerprint, "history": history}
+        write_tensors(self._folder / f"epoch-{epoch:06}.safetensors", _KIND, arrays, notes)
+        for old in self._files()[:-KEPT]:
+            old.unlink(missing_ok=True)
 
     def load(self, tree: Any) -> tuple[Any, list[dict[str, Any]]] | None:
         """Returns the last checkpoint's arrays and history, or None if there is no checkpoint.
@@ -67,36 +67,22 @@ class Checkpoints:
             ConfigError: the checkpoint is of another configuration.
             ArtifactError: it cannot be read.
         """
-        if not self._folder.exists():
+        files = self._files()
+        if not files:
             return None
-        leaves, structure = jax.tree.flatten(tree)
         try:
-            with self._open() as checkpointer:
-                if checkpointer.latest is None:
-                    return None
-                notes = checkpointer.metadata(checkpointer.latest).custom_metadata or {}
-                self._compare(notes["fingerprint"])
-                abstract = {
-                    f"{i:04}": jax.ShapeDtypeStruct(a.shape, a.dtype, sharding=a.sharding) for i, a in enumerate(leaves)
-                }
-                arrays = checkpointer.load(checkpointer.latest, abstract)
-        except ConfigError:
-            raise
-        # A damaged checkpoint shows up as any of a dozen exception types of Orbax, TensorStore and JSON.
-        except Exception as error:
+            notes, arrays = read_tensors(files[-1], _KIND)
+        except ArtifactError as error:
             raise ArtifactError(
-                f"{self._folder}: the last checkpoint cannot be read ({type(error).__name__}: {error}); remove its "
-                "folder to go on from the one before, or train without --resume"
+                f"{error}; remove it to go on from the checkpoint before it, or train without --resume"
             ) from error
-        return jax.tree.unflatten(structure, [arrays[key] for key in sorted(arrays)]), notes["history"]
+        self._compare(notes["fingerprint"])
+        leaves, structure = jax.tree.flatten(tree)
+        restored = [jax.device_put(arrays[f"{i:04}"], leaf.sharding) for i, leaf in enumerate(leaves)]
+        return jax.tree.unflatten(structure, restored), notes["history"]
 
-    def _open(self) -> ocp.training.Checkpointer:
-        return ocp.training.Checkpointer(
-            str(self._folder),
-            # Orbax' own annotations of its policies disagree with one another.
-            preservation_policy=ocp.training.preservation_policies.LatestN(KEPT),  # type: ignore[arg-type]
-            cleanup_tmp_directories=True,
-        )
+    def _files(self) -> list[Path]:
+        return sorted(self._folder.glob("epoch-*.safetensors"))
 
     def _compare(self, saved: dict[str, Any]) -> None:
         for key in sorted(saved.keys() | self._fingerprint.keys()):
