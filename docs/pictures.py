@@ -120,11 +120,11 @@ def _votes(axes: Axes, image: ChipImage, output: np.ndarray) -> None:
         votes = spikes[:, host.readout.feature_class == name].T.ravel()
         most = max(most, len(votes))
         colour = CHOSEN if name == chosen else INK
-        axes.vlines(np.flatnonzero(votes), name - 0.36, name + 0.36, color=colour, linewidth=1.6)
+        axes.vlines(np.flatnonzero(votes), name - 0.36, name + 0.36, color=colour, linewidth=220 / len(votes))
         weight = "bold" if name == chosen else "normal"
-        axes.text(len(votes) + 1.5, name, f"{votes.sum()}", va="center", color=colour, weight=weight)
+        axes.text(1.015 * len(votes), name, f"{votes.sum()}", va="center", color=colour, weight=weight)
     axes.set(yticks=range(host.readout.classes), ylabel="class", xlabel="output pin of the class; right: spikes")
-    axes.set(xlim=(-1.5, most), xticks=range(0, most + 1, 20))
+    axes.set(xlim=(-0.015 * most, most))
     axes.invert_yaxis()
     axes.tick_params(length=0)
     axes.spines[["top", "right", "left"]].set_visible(False)

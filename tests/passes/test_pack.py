@@ -18,7 +18,6 @@ from tncompile.arch import TRUENORTH, ChipArch
 from tncompile.config.net import NetConfig
 from tncompile.errors import CapacityError
 from tncompile.ir import CoreGraph, CoreKind, LogicalNet
-from tncompile.ir.text import digest
 from tncompile.nn import build_network, export_network
 from tncompile.reference import evaluate
 from tncompile.verify import verify
@@ -132,7 +131,3 @@ def test_direct_copies_leave_the_fewest_for_splitters(demand, spare):
 def test_wrong_packet_limit_is_refused():
     with pytest.raises(ValueError, match="at least 1"):
         PackConfig(packets_per_bit=0)
-
-
-def test_the_same_in_every_process(one_chip):
-    assert digest(packed(one_chip, TRUENORTH, 3)) == digest(packed(one_chip, TRUENORTH, 3))

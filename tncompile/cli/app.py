@@ -48,10 +48,11 @@ RandomImages = Annotated[
 ]
 
 
-def _version(asked: bool) -> None:
+def _version(asked: bool) -> bool:
     if asked:
         print(f"tncompile {__version__}")
         raise typer.Exit
+    return asked
 
 
 @app.callback()
