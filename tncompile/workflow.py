@@ -22,7 +22,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -52,6 +52,7 @@ SEMANTIC_SEED = 0x5EED
 """Mixed into the seed of the images that `--check-semantics` and `--random-images` draw."""
 
 
+@runtime_checkable
 class Reporter(Protocol):
     """Where the steps say what they are doing."""
 

@@ -33,8 +33,8 @@ EXPERIMENTS = {
                                "groups that fit: 2, 4"),
     "a filter of 129 inputs": ("S-4, S-16(2), P-20", "S-43, {kernel: [1, 3], features: 20}", 3,
                                "layer conv0: a filter needs 129 inputs, a core takes 128 (256 axons, 2 an input); "
-                               "no common divisor of 43 channels and 20 features fits; use a smaller kernel, or channels "
-                               "and features that can be divided into groups of at most 42 channels"),
+                               "no common divisor of 43 channels and 20 features fits; use a smaller kernel, or "
+                               "channels and features that can be divided into groups of at most 42 channels"),
     "a net too big for the chip": ("moves: 10", "moves: 10\narch:\n  grid: [2, 2]", 3, None),
     "no chip": ("moves: 10", "moves: 10\narch:\n  neurons: 12", 2,
                 "{file}:13: arch: neurons: must be a multiple of 8 (crossbar rows are packed in bytes), got 12"),

@@ -93,6 +93,8 @@ class NetConfig(Config):
             for i, layer in enumerate(self.layers)
         )
         names = [layer.name for layer in named]
+        if "input" in names:
+            raise ValueError("layers: no layer can be called input; reports call the bits that the host sends")
         twice = sorted({name for name in names if names.count(name) > 1})
         if twice:
             raise ValueError(f"layers: more than one layer is called {', '.join(twice)}; names must be unique")
