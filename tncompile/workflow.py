@@ -152,8 +152,10 @@ class RunFolder:
             raise ArtifactError(f"{self.results}: is not JSON ({error}); {hint}") from error
         if not isinstance(results, dict) or results.get("format") != RESULTS_FORMAT:
             raise ArtifactError(f'{self.results}: is no object with "format": {RESULTS_FORMAT}; {hint}')
+        if not isinstance(results.get("experiment"), dict):
+            raise ArtifactError(f"{self.results}: experiment is no mapping; {hint}")
         try:
-            parse_config(Experiment, results.get("experiment", {}), "experiment")
+            parse_config(Experiment, results["experiment"], "experiment")
         except ConfigError as error:
             raise ArtifactError(f"{self.results}: {error}; {hint}") from error
         for section, keys in SECTIONS.items():
@@ -323,11 +325,11 @@ def train_step(
         seed=experiment.seed,
         out_dir=folder.train,
         resume=resume,
-        observer=lambda p: reporter.progress(
+        observer=lambda progress: reporter.progress(
             "train",
-            (p.epoch - 1) * p.steps + p.step,
-            p.epochs * p.steps,
-            {"loss": p.loss, "accuracy": p.accuracy, "images/s": p.images_per_s},
+            (progress.epoch - 1) * progress.steps + progress.step,
+            progress.epochs * progress.steps,
+            {"loss": progress.loss, "accuracy": progress.accuracy, "images/s": progress.images_per_s},
         ),
     )
     folder.forget(step_names())

@@ -36,13 +36,13 @@ class Axis:
         readers: how many blocks read each input position.
     """
 
-    blocks: tuple[tuple[int, ...], ...]
-    taps: tuple[tuple[int, ...], ...]
-    readers: tuple[int, ...]
+    blocks: tuple[Positions, ...]
+    taps: tuple[Positions, ...]
+    readers: Positions
 
 
 @lru_cache(maxsize=4096)
-def _axis(size: int, kernel: int, stride: int, padding: int, needed: tuple[int, ...], length: int) -> Axis:
+def _axis(size: int, kernel: int, stride: int, padding: int, needed: Positions, length: int) -> Axis:
     blocks: dict[int, list[int]] = {}
     for position in needed:
         blocks.setdefault(position // length, []).append(position)
@@ -60,7 +60,7 @@ class Shape:
     """A layer's geometry and the output positions that anybody needs, along x and y."""
 
     conv: Conv
-    needed: tuple[tuple[int, ...], tuple[int, ...]]
+    needed: tuple[Positions, Positions]
 
     def axes(self, tile: Tile) -> tuple[Axis, Axis]:
         c, lengths = self.conv, (tile.x, tile.y)
@@ -90,7 +90,7 @@ def plan_tiles(shapes: tuple[Shape, ...], arch: ChipArch, scheme: SynapseScheme,
         states: dict[Tile, tuple[float, tuple[Tile, ...]]] = {}
         for x, y in _blocks(shape, arch, scheme):
             for tail_tile, (tail_cost, tail) in (best or {None: (0.0, ())}).items():
-                fan_out = _fan_out(following, tail_tile, scheme)
+                fan_out = _fan_out(shape, following, tail_tile, scheme)
                 for tile in _chunked(shape, x, y, fan_out, arch):
                     cost = _layer_cores(shape, tile) + _splitters(shape, tile, fan_out, arch) + tail_cost
                     found = (cost, (tile, *tail))
@@ -118,34 +118,38 @@ def _blocks(shape: Shape, arch: ChipArch, scheme: SynapseScheme) -> list[tuple[i
     return fits
 
 
-FanOut = tuple[tuple[int, ...], tuple[int, ...], int]
-"""Axons that read a signal at (x, y): first[x] · second[y] · third."""
+@dataclass(frozen=True)
+class _FanOut:
+    """How many axons read a layer's signal at position (x, y): readers[0][x] · readers[1][y] · axons."""
+
+    readers: tuple[Positions, Positions]
+    axons: int
 
 
-def _fan_out(following: Shape | None, tile: Tile | None, scheme: SynapseScheme) -> FanOut | None:
+def _fan_out(shape: Shape, following: Shape | None, tile: Tile | None, scheme: SynapseScheme) -> _FanOut:
+    """Returns how the next layer reads this one if it has such tiles; without a next layer each signal has a pin."""
     if following is None or tile is None:
-        return None
+        width, height, _ = shape.conv.out_shape
+        return _FanOut(((1,) * width, (1,) * height), 1)
     x, y = following.axes(tile)
-    return x.readers, y.readers, scheme.axons_per_input * tile.chunks
+    return _FanOut((x.readers, y.readers), scheme.axons_per_input * tile.chunks)
 
 
-def _patterns(shape: Shape, tile: Tile, fan_out: FanOut | None) -> list[tuple[tuple[int, ...], tuple[int, ...], int]]:
+def _patterns(shape: Shape, tile: Tile, fan_out: _FanOut) -> list[tuple[Positions, Positions, int]]:
     """Returns the distinct blocks as (readers along x, readers along y, how many such blocks)."""
-    axes = shape.axes(tile)
-    counts = [
-        Counter(tuple(1 if fan_out is None else fan_out[a][p] for p in block) for block in axes[a].blocks)
-        for a in (0, 1)
-    ]
-    return [(x, y, nx * ny) for x, nx in counts[0].items() for y, ny in counts[1].items()]
+    x, y = (
+        Counter(tuple(readers[p] for p in block) for block in axis.blocks)
+        for axis, readers in zip(shape.axes(tile), fan_out.readers, strict=True)
+    )
+    return [(px, py, nx * ny) for px, nx in x.items() for py, ny in y.items()]
 
 
-def _chunked(shape: Shape, x: int, y: int, fan_out: FanOut | None, arch: ChipArch) -> list[Tile]:
+def _chunked(shape: Shape, x: int, y: int, fan_out: _FanOut, arch: ChipArch) -> list[Tile]:
     """Returns the tiles of a block size: the fewest chunks that hold one copy, and that hold all copies."""
     features = shape.conv.features_per_group
-    copies = 1 if fan_out is None else fan_out[2]
     patterns = _patterns(shape, Tile(x, y, 1), fan_out)
     positions = max(len(px) * len(py) for px, py, _ in patterns)
-    natural = max(sum(px) * sum(py) for px, py, _ in patterns) * copies
+    natural = max(sum(px) * sum(py) for px, py, _ in patterns) * fan_out.axons
     fits = {-(-features // (arch.neurons // need)) for need in (positions, natural) if need <= arch.neurons}
     return [Tile(x, y, chunks) for chunks in sorted(fits)]
 
@@ -155,14 +159,12 @@ def _layer_cores(shape: Shape, tile: Tile) -> int:
     return len(x.blocks) * len(y.blocks) * shape.conv.groups * tile.chunks
 
 
-def _splitters(shape: Shape, tile: Tile, fan_out: FanOut | None, arch: ChipArch) -> float:
+def _splitters(shape: Shape, tile: Tile, fan_out: _FanOut, arch: ChipArch) -> float:
     """Returns how many splitter cores the readers of a layer need."""
-    if fan_out is None:
-        return 0.0
     conv = shape.conv
     cost = 0.0
     for x, y, blocks in _patterns(shape, tile, fan_out):
-        demand = (np.outer(y, x) * fan_out[2]).ravel()
+        demand = (np.outer(y, x) * fan_out.axons).ravel()
         for features, chunks in _chunk_sizes(conv.features_per_group, tile.chunks).items():
             if demand.sum() * features > arch.neurons:
                 direct = direct_copies(np.repeat(demand, features), arch.neurons)

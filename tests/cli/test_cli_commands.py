@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 import subprocess
 import sys
 from collections.abc import Callable
@@ -12,7 +13,7 @@ from typing import Any
 
 import pytest
 import yaml
-from support.command_line import Outcome, environment, files, invoke, process
+from support.command_line import Outcome, command_line, environment, files, invoke, process
 
 from tncompile.pipeline import step_names
 from tncompile.workflow import SECTIONS
@@ -211,8 +212,8 @@ def test_inspect_says_what_is_there(
 
 
 def test_inspect_into_a_closed_pipe_or_full_disk_ends_quietly_or_says_so(finished: tuple[Path, Outcome]) -> None:
-    command = [sys.executable, "-m", "tncompile", "inspect", str(finished[0] / "stages/0-export.safetensors"), "--json"]
-    shell = f"{' '.join(command)} | true; exit ${{PIPESTATUS[0]}}"
+    command = command_line("inspect", finished[0] / "stages/0-export.safetensors", "--json")
+    shell = f"{shlex.join(command)} | true; exit ${{PIPESTATUS[0]}}"
     piped = subprocess.run(["bash", "-c", shell], capture_output=True, text=True, env=environment())
     assert (piped.returncode, "Exception" in piped.stderr) == (0, False), piped.stderr
     with open("/dev/full", "w") as full:

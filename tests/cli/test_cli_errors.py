@@ -191,6 +191,13 @@ def test_wrong_usage(arguments: list[str], text: str) -> None:
     assert "Usage: tncompile" in outcome.err
 
 
+@pytest.mark.parametrize("name", ["", ".", "..", "/etc", "../up", "a/b", "a/"])
+def test_a_name_that_leads_out_of_the_folder_of_runs_is_refused(name: str, write: Callable[..., Path]) -> None:
+    path = write("name: tiny", f'name: "{name}"')
+    message = f"name: {name!r} cannot be the name of a run folder; choose another one, or give --out"
+    assert invoke("compile", path, "--untrained") == Outcome(2, "", f"error: {message}\n")
+
+
 def test_a_missing_data_set_says_how_to_get_it(write: Callable[..., Path], tmp_path: Path) -> None:
     path = write("name: digits", "name: mnist\n  root: nowhere")
     outcome = invoke("train", path, "--out", tmp_path / "run")

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -50,11 +51,22 @@ def environment(**more: str) -> dict[str, str]:
     return {k: v for k, v in os.environ.items() if not k.startswith("TNCOMPILE")} | {"COLUMNS": "120"} | more
 
 
-def process(*arguments: Any, **options: Any) -> Outcome:
-    """Runs `python -m tncompile` as users do."""
-    command = [sys.executable, "-m", "tncompile", *map(str, arguments)]
-    options = {"env": environment()} | options
-    ended = subprocess.run(command, capture_output=True, text=True, timeout=300, **options)
+def command_line(*arguments: Any, prefix: Sequence[str] = ()) -> list[str]:
+    """Returns `python -m tncompile …`, behind a program that runs it."""
+    return [*prefix, sys.executable, "-m", "tncompile", *map(str, arguments)]
+
+
+def process(*arguments: Any, prefix: Sequence[str] = (), **more: str) -> Outcome:
+    """Runs a command as users do.
+
+    Args:
+        arguments: of the command.
+        prefix: a program that runs it.
+        more: environment variables.
+    """
+    ended = subprocess.run(
+        command_line(*arguments, prefix=prefix), capture_output=True, text=True, timeout=300, env=environment(**more)
+    )
     return checked(Outcome(ended.returncode, ended.stdout, ended.stderr))
 
 

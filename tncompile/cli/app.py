@@ -227,9 +227,14 @@ def _after_simulating(folder: Any) -> str:
 def _open_experiment(path: Path, out: Path | None, overrides: list[str] | None, seed: int | None) -> tuple[Any, Any]:
     from tncompile import workflow
     from tncompile.config.experiment import load_experiment
+    from tncompile.errors import ConfigError
 
     loaded = load_experiment(path, overrides or [], seed)
-    return loaded, workflow.RunFolder(out or Path("runs") / loaded.name)
+    if out is None and (loaded.name == ".." or Path("runs", loaded.name).name != loaded.name):
+        raise ConfigError(
+            f"name: {loaded.name!r} cannot be the name of a run folder; choose another one, or give --out"
+        )
+    return loaded, workflow.RunFolder(out or Path("runs", loaded.name))
 
 
 def _terminal(quiet: bool) -> Any:
