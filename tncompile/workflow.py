@@ -30,7 +30,7 @@ import tncompile
 from tncompile.analysis.utilisation import utilisation
 from tncompile.config.experiment import Experiment, dump_experiment, parse_config, resolved
 from tncompile.data import DatasetSpec, load_dataset, load_spec
-from tncompile.errors import ArtifactError, ConfigError
+from tncompile.errors import ArtifactError, ConfigError, InternalError
 from tncompile.ir import ChipImage, CoreGraph, CoreKind, LogicalNet, PartitionedGraph, PlacedChip, RoutedChip, Stage
 from tncompile.ir.io import atomic_write, read_bytes, read_stage, write_stage
 from tncompile.ir.text import digest, dump
@@ -466,6 +466,18 @@ def read_stages(folder: RunFolder, step: str) -> Stage:
             break
     assert stage is not None
     return stage
+
+
+def read_core_graph(folder: RunFolder) -> CoreGraph:
+    """Returns the core graph of a run folder.
+
+    Raises:
+        ArtifactError: as `read_stages`.
+    """
+    for stage in (read_stages(folder, p.name) for p in DEFAULT_PIPELINE if p.gives is CoreGraph):
+        assert isinstance(stage, CoreGraph)
+        return stage
+    raise InternalError("no pass of the pipeline gives a CoreGraph")
 
 
 def stage_figures(stage: Stage) -> dict[str, Any]:

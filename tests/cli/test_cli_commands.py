@@ -211,6 +211,23 @@ def test_inspect_says_what_is_there(
     assert text.out == found.err  # the same for people, who read it on stderr beside JSON
 
 
+def test_inspect_reads_the_neuron_map_both_ways(finished: tuple[Path, Outcome]) -> None:
+    folder = finished[0]
+    (carried,) = invoke("inspect", folder, "--neuron", "0,3", "--json").json["carries"]
+    value = ",".join(str(carried[key]) for key in ("layer", "x", "y", "feature"))
+    copies = invoke("inspect", folder, "--value", value, "--json").json["carried_by"]
+    assert copies[carried["copy"]] == carried
+    for option, text, problem in (
+        ("--neuron", "0", "--neuron: must be CORE,NEURON in whole numbers, for example 12,0"),
+        ("--value", "conv0,1,x,2", "--value: must be LAYER,X,Y,FEATURE in whole numbers, for example conv0,3,2,17"),
+        ("--value", "conv9,0,0,0", "layer conv9: there is none of that name; the layers are input, conv0, conv1"),
+        ("--neuron", "9999,0", "neuron 9999,0: there are the cores 0 … "),
+    ):
+        outcome = invoke("inspect", folder, option, text)
+        assert outcome.code == 2
+        assert problem in outcome.err
+
+
 def test_inspect_into_a_closed_pipe_or_full_disk_ends_quietly_or_says_so(finished: tuple[Path, Outcome]) -> None:
     command = command_line("inspect", finished[0] / "stages/0-export.safetensors", "--json")
     shell = f"{shlex.join(command)} | true; exit ${{PIPESTATUS[0]}}"

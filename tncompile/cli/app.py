@@ -43,6 +43,13 @@ CheckSemantics = Annotated[
 ]
 Frames = Annotated[int | None, typer.Option("--frames", metavar="N", min=1, help="Test images. [default: all]")]
 Engine = Annotated[str | None, typer.Option("--engine", metavar="NAME", help="Simulator engine. [default: packed]")]
+Neuron = Annotated[
+    str | None, typer.Option("--neuron", metavar="CORE,NEURON", help="Say which value of the net a neuron carries.")
+]
+Value = Annotated[
+    str | None,
+    typer.Option("--value", metavar="LAYER,X,Y,FEATURE", help="Say which neurons carry a value of a layer's output."),
+]
 RandomImages = Annotated[
     bool, typer.Option("--random-images", help="Random pixels instead of the data set, which is then not needed.")
 ]
@@ -175,14 +182,22 @@ def simulate(
 @guarded
 def inspect(
     path: Annotated[Path, typer.Argument(metavar="DIR", help="A run folder, or a model, stage or image file.")],
+    neuron: Neuron = None,
+    value: Value = None,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
     """Say what is in a run folder or file: layers, cores a layer, utilisation, limits used."""
-    from tncompile.report.inspect import inspect_path
+    from tncompile import workflow
+    from tncompile.report.inspect import inspect_neuron, inspect_path, inspect_value
     from tncompile.report.tables import print_inspection
 
-    found = inspect_path(path)
+    if neuron is None and value is None:
+        found = inspect_path(path)
+    else:
+        graph = workflow.read_core_graph(workflow.RunFolder(path))
+        found = {} if neuron is None else inspect_neuron(graph, neuron)
+        found |= {} if value is None else inspect_value(graph, value)
     if as_json:
         print(json.dumps(found, indent=2), flush=True)
     if not quiet:

@@ -8,9 +8,10 @@ from typing import Any
 
 import numpy as np
 
+from tncompile.analysis.neuron_map import carried_by, neurons_of
 from tncompile.analysis.utilisation import utilisation
 from tncompile.arch import ChipArch
-from tncompile.errors import ArtifactError
+from tncompile.errors import ArtifactError, ConfigError
 from tncompile.ir import (
     ChipImage,
     CoreGraph,
@@ -36,6 +37,47 @@ def inspect_path(path: Path) -> dict[str, Any]:
     if not path.exists():
         raise ArtifactError(f"{path}: there is no such file or folder; check the path")
     return _folder(path) if path.is_dir() else _file(path)
+
+
+def inspect_neuron(graph: CoreGraph, text: str) -> dict[str, Any]:
+    """Returns which value of the net a neuron carries.
+
+    Args:
+        graph: the core graph.
+        text: `CORE,NEURON`.
+
+    Raises:
+        ConfigError: the text is of another form, or there is no such neuron.
+    """
+    core, neuron = _numbers("--neuron", text.split(","), "CORE,NEURON", "12,0", 2)
+    carried = carried_by(graph, core, neuron)
+    return {"neuron": text, "carries": [] if carried is None else [asdict(carried)], "used": carried is not None}
+
+
+def inspect_value(graph: CoreGraph, text: str) -> dict[str, Any]:
+    """Returns which neurons carry a value of a layer's output map.
+
+    Args:
+        graph: the core graph.
+        text: `LAYER,X,Y,FEATURE`; layer `input` has the bits that the host sends.
+
+    Raises:
+        ConfigError: the text is of another form, or there is no such value.
+    """
+    layer, *place = text.split(",")
+    x, y, feature = _numbers("--value", place, "LAYER,X,Y,FEATURE", "conv0,3,2,17", 3)
+    found = neurons_of(graph, layer.strip(), x, y, feature)
+    return {"value": text, "copies": len(found), "carried_by": [asdict(carried) for carried in found]}
+
+
+def _numbers(option: str, parts: list[str], form: str, example: str, count: int) -> list[int]:
+    try:
+        numbers = [int(part) for part in parts]
+    except ValueError:
+        numbers = []
+    if len(numbers) != count:
+        raise ConfigError(f"{option}: must be {form} in whole numbers, for example {example}")
+    return numbers
 
 
 def _folder(path: Path) -> dict[str, Any]:
