@@ -16,7 +16,7 @@ from tncompile.analysis.utilisation import utilisation
 from tncompile.arch import ChipArch
 from tncompile.config import Config
 from tncompile.errors import CapacityError
-from tncompile.ir import CoreGraph, PartitionedGraph
+from tncompile.ir import INPUT_LAYER, CoreGraph, PartitionedGraph
 
 
 class PartitionConfig(Config):
@@ -212,8 +212,10 @@ def _fiduccia_mattheyses(indptr, indices, weights, pull, second, least, most, pa
 def _too_small(graph: CoreGraph, arch: ChipArch, capacity: int) -> str:
     rows = sorted(utilisation(graph), key=lambda row: -(row.cores + row.splitters))[:3]
     largest = ", ".join(f"{row.layer} ({row.cores} + {row.splitters} splitters)" for row in rows)
+    input_split = bool((graph.neuron_layer == INPUT_LAYER).any())
+    advice = ", or raise compile.pack.packets_per_bit to save splitters" if input_split else ""
     return (
         f"the net needs {graph.cores} cores, the board has {capacity} working ones ({arch.board[0]} x {arch.board[1]}"
         f" chips of {arch.grid[0]} x {arch.grid[1]}, {len(arch.dead_cores)} faulty); most are taken by {largest}; use a"
-        " larger arch.board or arch.grid, fewer features, or raise compile.pack.packets_per_bit to save splitters"
+        f" larger arch.board or arch.grid, or fewer features{advice}"
     )

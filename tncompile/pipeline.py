@@ -13,7 +13,7 @@ from tncompile.arch import ChipArch
 from tncompile.config import Config
 from tncompile.config.experiment import parse_config
 from tncompile.errors import ConfigError, SemanticMismatch, VerificationError
-from tncompile.ir import ChipImage, LogicalNet, RoutedChip, Stage
+from tncompile.ir import ChipImage, LogicalNet, PartitionedGraph, RoutedChip, Stage
 from tncompile.ir.text import digest
 from tncompile.reference import evaluate
 from tncompile.verify import verify
@@ -124,6 +124,27 @@ def run_passes(
             actual = evaluate(stage, arch, samples)
             _same_spikes(step.name, expected, actual, _net_of(before))
         yield Step(step.name, stage, done - start, time.perf_counter() - done, digest(stage))
+
+
+def check_capacity(
+    stage: Stage,
+    arch: ChipArch,
+    configs: Mapping[str, Config],
+    *,
+    seed: int,
+    pipeline: Sequence[Pass] = DEFAULT_PIPELINE,
+) -> None:
+    """Runs the passes up to the one that counts cores against chips, to hear of a lack of room before training.
+
+    How many cores a net takes does not depend on its weights.
+
+    Raises:
+        InfeasibleError: the net does not fit the chip.
+    """
+    for step in pipeline:
+        stage = step.run(stage, arch, configs[step.name], seed=seed)
+        if isinstance(stage, PartitionedGraph):
+            return
 
 
 def _net_of(stage: Stage) -> LogicalNet:

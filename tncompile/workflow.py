@@ -34,7 +34,16 @@ from tncompile.errors import ArtifactError, ConfigError, InternalError
 from tncompile.ir import ChipImage, CoreGraph, CoreKind, LogicalNet, PartitionedGraph, PlacedChip, RoutedChip, Stage
 from tncompile.ir.io import atomic_write, read_bytes, read_stage, write_stage
 from tncompile.ir.text import digest, dump
-from tncompile.pipeline import DEFAULT_PIPELINE, EXPORT, Step, pass_configs, run_passes, select, step_names
+from tncompile.pipeline import (
+    DEFAULT_PIPELINE,
+    EXPORT,
+    Step,
+    check_capacity,
+    pass_configs,
+    run_passes,
+    select,
+    step_names,
+)
 from tncompile.sim.engine import ENGINES
 
 RESULTS_FORMAT = 1
@@ -309,11 +318,13 @@ def train_step(
     experiment: Experiment, folder: RunFolder, reporter: Reporter, *, resume: bool = False
 ) -> dict[str, Any]:
     """Trains the experiment's net and writes the model; returns results.json's content."""
-    from tncompile.nn import save_model
+    from tncompile.nn import export_network, save_model
     from tncompile.train import train
 
     check_options(experiment)
     model = _build(experiment, load_spec(experiment.data))
+    untrained = export_network(model, experiment.name)
+    check_capacity(untrained, experiment.arch, pass_configs(experiment.compile), seed=experiment.seed)
     data = load_dataset(experiment.data)
     folder.create()
     images, epochs = len(data.x_train), experiment.train.epochs

@@ -100,5 +100,5 @@ def test_too_small_a_board_says_what_takes_most():
     assert str(error.value) == (
         "the net needs 20 cores, the board has 17 working ones (2 x 1 chips of 3 x 3, 1 faulty); most are taken by"
         " layer0 (8 + 2 splitters), layer1 (5 + 1 splitters), layer2 (4 + 0 splitters); use a larger arch.board or"
-        " arch.grid, fewer features, or raise compile.pack.packets_per_bit to save splitters"
+        " arch.grid, or fewer features"
     )
