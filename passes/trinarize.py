@@ -20,12 +20,12 @@ def trinarize(stage: LogicalNet, arch: ChipArch, config: TrinarizeConfig, *, see
 
     Args:
         stage: the exported model.
-        arch: gives the width of a leak.
+        arch: gives the widths of leaks and potentials.
         config: no options.
         seed: not used; the pass draws no random numbers.
 
     Raises:
-        CapacityError: a leak is wider than the chip's.
+        CapacityError: a leak is wider than the chip's, or a sum leaves the range of the potential.
 
     References:
         Esser et al. 2016 (rounding with hysteresis).
@@ -92,6 +92,15 @@ def _leak(layer: LogicalLayer, weights: Int8[np.ndarray, "f ky kx ci"], arch: Ch
         raise CapacityError(
             f"layer {layer.conv.name}, feature {worst}: needs a leak of {leak[worst]}, the chip's reach is "
             f"±{arch.leak_max} (leak_bits = {arch.leak_bits}); raise arch.leak_bits or use filters of fewer inputs"
+        )
+    low, high = arch.potential_range
+    lowest, highest = np.minimum(lowest, lowest + leak), np.maximum(highest, highest + leak)
+    beyond = np.flatnonzero((lowest < low) | (highest > high))
+    if len(beyond):
+        raise CapacityError(
+            f"layer {layer.conv.name}, feature {beyond[0]}: its sum and leak reach {lowest[beyond[0]]} to "
+            f"{highest[beyond[0]]}, the potential saturates at {low} and {high} (potential_bits = "
+            f"{arch.potential_bits}); raise arch.potential_bits or use filters of fewer inputs"
         )
     return leak.astype(np.int16)
 

@@ -11,10 +11,10 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 
-VOCABULARY = ("ir", "arch", "verify", "errors", "types", "config", "analysis")
+VOCABULARY = ("ir", "arch", "verify", "errors", "config", "analysis")
 """The parts of tncompile that a pass may import."""
 
-DRIVERS = ("tncompile.pipeline", "tncompile.workflow", "tncompile.cli")
+DRIVERS = ("tncompile.pipeline", "tncompile.cli")
 """The modules of tncompile that may import passes."""
 
 FORBIDDEN = {

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 
@@ -13,11 +14,13 @@ from tncompile.arch import ChipArch
 from tncompile.config import Config
 from tncompile.config.experiment import parse_config
 from tncompile.errors import ConfigError, SemanticMismatch, VerificationError
-from tncompile.ir import ChipImage, LogicalNet, PartitionedGraph, RoutedChip, Stage
+from tncompile.ir import OUTPUT_PIN, ChipImage, CoreGraph, LogicalNet, PartitionedGraph, RoutedChip, Stage
 from tncompile.ir.text import digest
 from tncompile.reference import evaluate
 from tncompile.verify import verify
 from tncompile.verify.image import verify_against
+
+S = TypeVar("S", bound=Stage)
 
 EXPORT = "export"
 """Name of the step in front of all passes: model to LogicalNet."""
@@ -122,7 +125,7 @@ def run_passes(
             raise VerificationError(f"pass {step.name}: {error.stage}", error.violations) from error
         if samples is not None and expected is not None:
             actual = evaluate(stage, arch, samples)
-            _same_spikes(step.name, expected, actual, _net_of(before))
+            _same_spikes(step.name, expected, actual, before, stage)
         yield Step(step.name, stage, done - start, time.perf_counter() - done, digest(stage))
 
 
@@ -147,23 +150,33 @@ def check_capacity(
             return
 
 
-def _net_of(stage: Stage) -> LogicalNet:
-    while not isinstance(stage, LogicalNet):
-        stage = stage.source  # type: ignore[attr-defined]
-    return stage
+def _earlier(stage: Stage, kind: type[S]) -> S | None:
+    """Returns the stage of a kind that a stage is or refers to, None if there is none."""
+    found: Stage | None = stage
+    while found is not None and not isinstance(found, kind):
+        found = getattr(found, "source", None)
+    return found
 
 
-def _same_spikes(name: str, expected: np.ndarray, actual: np.ndarray, net: LogicalNet) -> None:
+def _same_spikes(name: str, expected: np.ndarray, actual: np.ndarray, before: Stage, after: Stage) -> None:
+    """Raises SemanticMismatch with the first output spike that differs: sample, tick, value and neuron."""
     differs = expected != actual
     if not differs.any():
         return
     sample = int(np.argmax(differs.any(axis=1)))
     index = int(np.argmax(differs[sample]))
+    net = _earlier(before, LogicalNet)
+    assert net is not None
     conv = net.layers[-1].conv
     width, _, features = conv.out_shape
     y, x = divmod(index // features, width)
+    where = f"layer {conv.name}, position ({x}, {y}), feature {index % features}"
+    graph = _earlier(after, CoreGraph) or _earlier(before, CoreGraph)
+    if graph is not None:
+        drives = (graph.target_core == OUTPUT_PIN) & (graph.target_axon == index)
+        core, neuron = np.argwhere(drives)[0].tolist() if drives.any() else ("none", "none")
+        where = f"tick {sample + graph.latency}, core {core}, neuron {neuron}, {where}"
     raise SemanticMismatch(
-        f"pass {name} changed what the net computes: sample {sample}, layer {conv.name}, position ({x}, {y}), feature "
-        f"{index % features}: spike {int(actual[sample, index])}, was {int(expected[sample, index])} before the pass; "
-        f"{int(differs.sum())} of {differs.size} output spikes differ"
+        f"pass {name} changed what the net computes: sample {sample}, {where}: spike {int(actual[sample, index])}, was "
+        f"{int(expected[sample, index])} before the pass; {int(differs.sum())} of {differs.size} output spikes differ"
     )

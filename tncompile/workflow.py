@@ -27,7 +27,9 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 
 import tncompile
+from tncompile.analysis.graph import arcs
 from tncompile.analysis.utilisation import utilisation
+from tncompile.analysis.wirelength import hops_per_arc
 from tncompile.config.experiment import Experiment, dump_experiment, parse_config, resolved
 from tncompile.data import DatasetSpec, load_dataset, load_spec
 from tncompile.errors import ArtifactError, ConfigError, InternalError
@@ -45,6 +47,7 @@ from tncompile.pipeline import (
     step_names,
 )
 from tncompile.sim.engine import ENGINES
+from tncompile.verify import verify
 
 RESULTS_FORMAT = 1
 """Version of results.json: keys are added, never renamed."""
@@ -403,9 +406,12 @@ def compile_step(
 
     if start_from in (None, EXPORT):
         stage: Stage = _export(experiment, folder, untrained)
+        exported = time.perf_counter()
+        verify(stage, experiment.arch)
+        verified = time.perf_counter()
         folder.forget(names)
         atomic_write(folder.experiment, dump_experiment(experiment))
-        keep(Step(EXPORT, stage, time.perf_counter() - begin, 0.0, digest(stage)))
+        keep(Step(EXPORT, stage, exported - begin, verified - exported, digest(stage)))
     else:
         earlier = names[: names.index(start_from)]
         _check_start(experiment, folder, results, earlier)
@@ -503,9 +509,8 @@ def stage_figures(stage: Stage) -> dict[str, Any]:
                 figures["crossings"] = stage.crossings
                 figures["busiest_link"] = int(stage.link_load.max(initial=0))
             case PlacedChip():
-                arcs = int((stage.source.source.target_core >= 0).sum())
                 figures["wirelength"] = stage.wirelength
-                figures["hops_per_spike"] = stage.wirelength / max(arcs, 1)
+                figures["hops_per_spike"] = hops_per_arc(arcs(stage.source.source), stage.core_x, stage.core_y)
             case PartitionedGraph():
                 figures["chips"] = len(np.unique(stage.core_chip))
                 figures["cut"] = stage.cut
@@ -526,12 +531,12 @@ def random_images(spec: DatasetSpec, count: int, seed: int) -> np.ndarray:
     """Returns seeded random pixels of a data set's shape: uint8 or uint16 [n, y, x, channel]."""
     width, height, channels = spec.in_shape
     rng = np.random.default_rng((seed, SEMANTIC_SEED))
-    pixels = rng.integers(0, 1 << spec.input_bits, (count, height, width, channels))
+    pixels = rng.integers(0, spec.pixel_max, (count, height, width, channels), endpoint=True)
     return pixels.astype(np.uint8 if spec.input_bits <= 8 else np.uint16)
 
 
 def simulate_step(
-    experiment: Experiment, folder: RunFolder, reporter: Reporter, *, random: bool = False
+    experiment: Experiment, folder: RunFolder, reporter: Reporter, *, random: int | None = None
 ) -> dict[str, Any]:
     """Runs the chip image on held-out images and compares every spike with the model; returns results.json's content.
 
@@ -539,7 +544,7 @@ def simulate_step(
         experiment: that of the run folder.
         folder: the run folder.
         reporter: takes progress.
-        random: draw random images instead of loading the data set; there is no accuracy then.
+        random: seed of random images to draw instead of loading the data set; there is no accuracy then.
 
     Raises:
         ArtifactError: image and model do not belong together.
@@ -568,8 +573,8 @@ def simulate_step(
         raise ArtifactError(f"{folder.image}: has no off-chip layers, so it takes no images; compile again")
 
     spec = load_spec(experiment.data)
-    if random:
-        pixels, labels = random_images(spec, options.frames or 16, experiment.seed), None
+    if random is not None:
+        pixels, labels = random_images(spec, options.frames or 16, random), None
     else:
         limit = min(options.frames or spec.splits["test"], experiment.data.test_limit or spec.splits["test"])
         # Decoding images takes time: only those that are needed.
@@ -606,7 +611,7 @@ def simulate_step(
         "ticks_per_s": result.ticks_per_s,
         "streams": result.streams,
         "engine": result.engine,
-        "images": "random" if random else spec.name,
+        "images": spec.name if random is None else f"random, seed {random}",
         "device": device(),
     }
     return folder.record(experiment, "simulate", figures)

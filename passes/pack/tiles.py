@@ -181,13 +181,20 @@ def _host_splitters(shape: Shape, tile: Tile, scheme: SynapseScheme, limit: int 
 
 
 def _items_cost(remainder: Int[np.ndarray, " signals"], arch: ChipArch) -> float:
-    """Returns the splitter cores, as a fraction, that make `remainder` copies of each signal."""
+    """Returns the splitter cores, as a fraction, that make `remainder` copies of each signal.
+
+    Infinite if delays cannot bridge them.
+    """
     cost = 0.0
     for copies, count in zip(*np.unique(remainder[remainder > 0], return_counts=True), strict=True):
+        stages = 1
         while copies > arch.neurons:  # a tree: full cores, and one neuron a core above them
             cores = -(-copies // arch.neurons)
             cost += count * cores
             copies = cores
+            stages += 1
+        if stages >= arch.delay_max:
+            return float("inf")
         cost += count / min(arch.neurons // copies, arch.axons)
     return cost
 

@@ -7,10 +7,12 @@ import re
 import shlex
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import networkx as nx
 import pytest
 import yaml
 from support.command_line import Outcome, command_line, environment, files, invoke, process
@@ -182,8 +184,12 @@ def test_quiet_prints_results_alone(folder: Path, experiment: Path) -> None:
 @pytest.mark.parametrize(
     "path, kind, keys",
     [
-        ("", None, {"folder", "model", "weights", "layers", "trinary", "utilisation", "chips", "wirelength", "limits"}),
-        ("model.safetensors", "model", {"trained", "seed", "weights"}),
+        (
+            "",
+            None,
+            {"folder", "models", "weights", "layers", "trinary", "utilisation", "chips", "wirelength", "limits"},
+        ),
+        ("model.safetensors", "model", {"models", "weights"}),
         ("stages/0-export.safetensors", "LogicalNet", {"layers"}),
         ("stages/1-trinarize.safetensors", "TrinaryNet", {"trinary"}),
         ("stages/2-pack.safetensors", "CoreGraph", {"cores", "latency_ticks", "utilisation"}),
@@ -226,6 +232,32 @@ def test_inspect_reads_the_neuron_map_both_ways(finished: tuple[Path, Outcome]) 
         outcome = invoke("inspect", folder, option, text)
         assert outcome.code == 2
         assert problem in outcome.err
+
+
+def test_inspect_knows_a_model_by_its_content(finished: tuple[Path, Outcome], tmp_path: Path) -> None:
+    copy = tmp_path / "best.safetensors"
+    copy.write_bytes((finished[0] / "model.safetensors").read_bytes())
+    assert invoke("inspect", copy, "--json").json["models"] == [{"model": copy.name, "trained": True, "seed": 0}]
+
+
+def test_inspect_writes_the_core_graph(finished: tuple[Path, Outcome], tmp_path: Path) -> None:
+    folder, outcome = finished
+    file = tmp_path / "cores.graphml"
+    assert invoke("inspect", folder, "--graph", file).code == 0
+    graph = nx.read_graphml(file)
+    assert graph.number_of_nodes() == outcome.json["compile"]["cores"]
+    layers = Counter(layer for _, layer in graph.nodes(data="layer"))
+    assert layers == outcome.json["compile"]["cores_by_layer"]
+    assert all(rate > 0 for _, _, rate in graph.edges(data="rate"))
+
+
+def test_random_images_follow_their_seed(folder: Path) -> None:
+    spikes = [
+        invoke("simulate", folder, "--random-images", "--frames", 4, "--seed", seed, "--json").json["simulate"]
+        for seed in (1, 1, 2)
+    ]
+    assert spikes[0]["output_spikes"] == spikes[1]["output_spikes"] != spikes[2]["output_spikes"]
+    assert spikes[2]["images"] == "random, seed 2"
 
 
 def test_inspect_into_a_closed_pipe_or_full_disk_ends_quietly_or_says_so(finished: tuple[Path, Outcome]) -> None:

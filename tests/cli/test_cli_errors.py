@@ -120,7 +120,7 @@ SIMULATIONS = {
     ("--set", "arch.delay_max=3"): (
         2, "{dir}/chip.safetensors: was made with arch.delay_max = 15, the experiment says 3; set that back, or "
         "compile again"),
-    ("--seed", "5"): (
+    ("--set", "seed=5"): (
         2, "{dir}/model.safetensors: was made with seed = 0, the experiment says 5; set that back, train again, or "
         "name the folder of that experiment with --out"),
 }  # fmt: skip

@@ -78,6 +78,14 @@ def test_spikes_stay_the_same(net, seed):
     np.testing.assert_array_equal(evaluate(trinary, TRUENORTH, images), evaluate(net, TRUENORTH, images))
 
 
+def test_sums_that_would_saturate_are_refused():
+    net = random_net(0, inputs=64, layers=2)
+    with pytest.raises(
+        CapacityError, match=r"reach -8 to 16, the potential saturates at -8 and 7 \("
+    ):
+        trinarize(net, ChipArch(potential_bits=4), TrinarizeConfig(), seed=0)
+
+
 def test_leak_beyond_the_chip_is_refused():
     net = random_net(5, inputs=16, layers=2)
     narrow = ChipArch(leak_bits=2)

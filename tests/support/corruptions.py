@@ -293,6 +293,11 @@ def _(built: Built) -> Case:
     return Case(built.trinary, ARCH.model_copy(update={"leak_bits": 2}))
 
 
+@corrupts("trinary/potential-range")
+def _(built: Built) -> Case:
+    return Case(built.trinary, ARCH.model_copy(update={"potential_bits": 2}))
+
+
 @corrupts("trinary/leak-clamp")
 def _(built: Built) -> Case:
     low, _ = reach(built.trinary.weights[0])

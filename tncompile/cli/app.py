@@ -28,6 +28,7 @@ Set = Annotated[
     list[str] | None, typer.Option("--set", metavar="A.B=V", help="Overrides a key of the experiment; may be repeated.")
 ]
 Seed = Annotated[int | None, typer.Option("--seed", min=0, help="Overrides the experiment's seed.")]
+ImageSeed = Annotated[int | None, typer.Option("--seed", min=0, help="Seed of --random-images. [default: the run's]")]
 Json = Annotated[bool, typer.Option("--json", help="Results as JSON on stdout; text for people goes to stderr.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Only results and errors.")]
 Resume = Annotated[bool, typer.Option("--resume", help="Go on from the last checkpoint.")]
@@ -45,6 +46,9 @@ Frames = Annotated[int | None, typer.Option("--frames", metavar="N", min=1, help
 Engine = Annotated[str | None, typer.Option("--engine", metavar="NAME", help="Simulator engine. [default: packed]")]
 Neuron = Annotated[
     str | None, typer.Option("--neuron", metavar="CORE,NEURON", help="Say which value of the net a neuron carries.")
+]
+Graph = Annotated[
+    Path | None, typer.Option("--graph", metavar="FILE", help="Write the core graph as GraphML, for networkx or Gephi.")
 ]
 Value = Annotated[
     str | None,
@@ -161,7 +165,7 @@ def simulate(
     engine: Engine = None,
     random_images: RandomImages = False,
     overrides: Set = None,
-    seed: Seed = None,
+    seed: ImageSeed = None,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
@@ -172,9 +176,10 @@ def simulate(
     run_folder = workflow.RunFolder(folder)
     run_folder.check()
     options = [*(overrides or []), *_option("simulate.frames", frames), *_option("simulate.engine", engine)]
-    loaded = load_experiment(run_folder.experiment, options, seed)
+    loaded = load_experiment(run_folder.experiment, options)
+    drawn = (loaded.seed if seed is None else seed) if random_images else None
     with interruptible(lambda: _after_simulating(run_folder)), _terminal(quiet) as terminal:
-        results = workflow.simulate_step(loaded, run_folder, terminal, random=random_images)
+        results = workflow.simulate_step(loaded, run_folder, terminal, random=drawn)
     _finish(results, run_folder, as_json, quiet)
 
 
@@ -184,20 +189,22 @@ def inspect(
     path: Annotated[Path, typer.Argument(metavar="DIR", help="A run folder, or a model, stage or image file.")],
     neuron: Neuron = None,
     value: Value = None,
+    graph: Graph = None,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
     """Say what is in a run folder or file: layers, cores a layer, utilisation, limits used."""
     from tncompile import workflow
-    from tncompile.report.inspect import inspect_neuron, inspect_path, inspect_value
+    from tncompile.report.inspect import inspect_neuron, inspect_path, inspect_value, write_graph
     from tncompile.report.tables import print_inspection
 
-    if neuron is None and value is None:
+    if neuron is None and value is None and graph is None:
         found = inspect_path(path)
     else:
-        graph = workflow.read_core_graph(workflow.RunFolder(path))
-        found = {} if neuron is None else inspect_neuron(graph, neuron)
-        found |= {} if value is None else inspect_value(graph, value)
+        cores = workflow.read_core_graph(workflow.RunFolder(path))
+        found = {} if neuron is None else inspect_neuron(cores, neuron)
+        found |= {} if value is None else inspect_value(cores, value)
+        found |= {} if graph is None else write_graph(cores, graph)
     if as_json:
         print(json.dumps(found, indent=2), flush=True)
     if not quiet:

@@ -33,11 +33,21 @@ class Stage(Record):
     __slots__ = ()
 
 
+def _writable(array: np.ndarray) -> bool:
+    """Returns whether anybody can write to the memory of an array, through it or through what it is a view of."""
+    owner: Any = array
+    while isinstance(owner, np.ndarray):
+        if owner.flags.writeable:
+            return True
+        owner = owner.base
+    return False
+
+
 def _frozen(value: Any) -> Any:
     if isinstance(value, np.ndarray):
         value = np.ascontiguousarray(value)
-        if value.flags.writeable:
-            value = value.view()
+        if _writable(value):
+            value = value.copy()
             value.flags.writeable = False
         return value
     if isinstance(value, tuple):

@@ -21,7 +21,8 @@ class TrinaryNet(Stage):
     Invariants:
         - weights are −1, 0 or 1, and are the hidden weights rounded with hysteresis;
         - leak and threshold are the exact fold of the batch norm, the leak clamped to what the sum can reach:
-          −Σ max(w, 0) ≤ leak ≤ 1 + Σ max(−w, 0).
+          −Σ max(w, 0) ≤ leak ≤ 1 + Σ max(−w, 0);
+        - no sum, with or without the leak, leaves the range of the chip's potential, where it would saturate.
 
     Attributes:
         source: the net that it was made from; geometry stands there.

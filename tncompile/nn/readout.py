@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from jaxtyping import Bool, Int, Int32
 
@@ -48,4 +50,6 @@ def winner(counts: Int[np.ndarray, "frames classes"], sizes: Int[np.ndarray, " c
     >>> winner(np.array([[2, 1], [1, 1]]), np.array([2, 1]))
     array([0, 1])
     """
-    return (counts.astype(np.int64) * (np.lcm.reduce(sizes) // sizes)).argmax(axis=1)
+    common = math.lcm(*sizes.tolist())
+    scale = np.array([common // size for size in sizes.tolist()], object)  # Python's integers do not overflow
+    return (counts.astype(object) * scale).argmax(axis=1)

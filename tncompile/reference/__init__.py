@@ -50,7 +50,7 @@ def evaluate(stage: Stage, arch: ChipArch, images: UInt[np.ndarray, "n y x chann
         case PartitionedGraph():
             graph, built = stage.source, core_graph.cores_of(stage.source, arch)
         case PlacedChip():
-            graph, built = stage.source.source, core_graph.cores_of(stage.source.source, arch)
+            graph, built = stage.source.source, core_graph.placed_cores_of(stage, arch)
         case RoutedChip():
             graph, built = stage.source.source.source, core_graph.routed_cores_of(stage, arch)
         case _:

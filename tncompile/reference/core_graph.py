@@ -7,7 +7,7 @@ from jaxtyping import Int64
 
 from tncompile.arch import ChipArch
 from tncompile.errors import SimulationError
-from tncompile.ir import OUTPUT_PIN, CoreGraph, RoutedChip
+from tncompile.ir import OUTPUT_PIN, CoreGraph, PlacedChip, RoutedChip
 from tncompile.reference.cores import Cores
 from tncompile.reference.neuron import check_deterministic
 
@@ -43,6 +43,20 @@ def cores_of(graph: CoreGraph, arch: ChipArch) -> Cores:
     )
 
 
+def placed_cores_of(placed: PlacedChip, arch: ChipArch) -> Cores:
+    """Returns the cores of a placed chip: a spike goes to whatever core lies on the site of its target.
+
+    Raises:
+        InfeasibleError: a neuron needs random numbers.
+    """
+    graph = placed.source.source
+    core_at = _core_at(placed, arch)
+    to_core = graph.target_core >= 0
+    target = np.where(to_core, graph.target_core, 0)
+    found = core_at[placed.core_y[target], placed.core_x[target]]
+    return _redirected(cores_of(graph, arch), np.where(to_core, found, -1))
+
+
 def routed_cores_of(routed: RoutedChip, arch: ChipArch) -> Cores:
     """Returns the cores of a routed chip: each packet walks to its target, hop by hop, x first, then y.
 
@@ -52,10 +66,20 @@ def routed_cores_of(routed: RoutedChip, arch: ChipArch) -> Cores:
     """
     placed = routed.source
     graph = placed.source.source
-    cores = cores_of(graph, arch)
-    target_core = np.where(graph.target_core >= 0, walk(routed, arch), -1)
+    return _redirected(cores_of(graph, arch), np.where(graph.target_core >= 0, walk(routed, arch), -1))
+
+
+def _redirected(cores: Cores, target_core: Int64[np.ndarray, "cores neurons"]) -> Cores:
     fields = {name: getattr(cores, name) for name in Cores.__slots__}
     return Cores(**{**fields, "target_core": target_core})
+
+
+def _core_at(placed: PlacedChip, arch: ChipArch) -> Int64[np.ndarray, "height width"]:
+    """Returns the core on each site, −1 on free ones."""
+    width, height = arch.size
+    core_at = np.full((height, width), -1, np.int64)
+    core_at[placed.core_y, placed.core_x] = np.arange(len(placed.core_x))
+    return core_at
 
 
 def walk(routed: RoutedChip, arch: ChipArch) -> Int64[np.ndarray, "cores neurons"]:
@@ -66,8 +90,7 @@ def walk(routed: RoutedChip, arch: ChipArch) -> Int64[np.ndarray, "cores neurons
     """
     placed = routed.source
     width, height = arch.size
-    core_at = np.full((height, width), -1, np.int64)
-    core_at[placed.core_y, placed.core_x] = np.arange(len(placed.core_x))
+    core_at = _core_at(placed, arch)
 
     x = np.broadcast_to(placed.core_x[:, None], routed.dx.shape).astype(np.int64)
     y = np.broadcast_to(placed.core_y[:, None], routed.dy.shape).astype(np.int64)

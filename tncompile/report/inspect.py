@@ -6,8 +6,10 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import networkx as nx
 import numpy as np
 
+from tncompile.analysis.graph import core_graph
 from tncompile.analysis.neuron_map import carried_by, neurons_of
 from tncompile.analysis.utilisation import utilisation
 from tncompile.arch import ChipArch
@@ -22,7 +24,7 @@ from tncompile.ir import (
     Stage,
     TrinaryNet,
 )
-from tncompile.ir.io import StageHeader, read_header, read_stage
+from tncompile.ir.io import StageHeader, atomic_write, read_header, read_stage
 
 _MODELS = ("model.safetensors", "untrained.safetensors")
 _IMAGE = "chip.safetensors"
@@ -70,6 +72,19 @@ def inspect_value(graph: CoreGraph, text: str) -> dict[str, Any]:
     return {"value": text, "copies": len(found), "carried_by": [asdict(carried) for carried in found]}
 
 
+def write_graph(graph: CoreGraph, path: Path) -> dict[str, Any]:
+    """Writes the core graph as GraphML and returns its size.
+
+    Raises:
+        ArtifactError: the file cannot be written.
+    """
+    digraph = core_graph(graph)
+    for _, attributes in digraph.nodes(data=True):
+        attributes["block"] = " ".join(map(str, attributes["block"]))  # GraphML knows no tuples
+    atomic_write(path, "\n".join(nx.generate_graphml(digraph)) + "\n")
+    return {"graph": str(path), "cores": digraph.number_of_nodes(), "arcs": digraph.number_of_edges()}
+
+
 def _numbers(option: str, parts: list[str], form: str, example: str, count: int) -> list[int]:
     try:
         numbers = [int(part) for part in parts]
@@ -88,8 +103,9 @@ def _folder(path: Path) -> dict[str, Any]:
             f"{path}: is no run folder: it has neither a model nor stages; name another folder, or a file"
         )
     found: dict[str, Any] = {"folder": str(path)}
-    for model in models:
-        found |= _model(model)
+    if models:
+        found["models"] = [row for model in models for row in _model(model)["models"]]
+        found["weights"] = [row for model in models for row in _model(model)["weights"]]
     if stages:
         stage = None
         for file in stages:
@@ -102,7 +118,7 @@ def _folder(path: Path) -> dict[str, Any]:
 
 
 def _file(path: Path) -> dict[str, Any]:
-    if path.name in _MODELS:
+    if _is_model(path):
         return {"file": str(path), "kind": "model", **_model(path)}
     return {"file": str(path), **_describe(_with_sources(path, read_header(path)))}
 
@@ -112,11 +128,20 @@ def _with_sources(path: Path, header: StageHeader) -> Stage:
     if header.source is None:
         return read_stage(path)
     for file in sorted(path.parent.glob("*.safetensors")):
-        if file != path and file.name not in _MODELS:
+        if file != path and not _is_model(file):
             beside = read_header(file)
             if beside.digest == header.source:
                 return read_stage(path, source=_with_sources(file, beside))
     raise ArtifactError(f"{path}: refers to a stage that does not lie beside it; keep the files of `stages` together")
+
+
+def _is_model(path: Path) -> bool:
+    """Returns whether a file says that it is a model; whether it is a sound one shows when it is read."""
+    try:
+        with path.open("rb") as file:
+            return b"tncompile-model" in file.read(min(int.from_bytes(file.read(8), "little"), 1 << 20))
+    except OSError:
+        return False
 
 
 def _read(path: Path, header: StageHeader, before: Stage | None) -> Stage:
@@ -132,13 +157,17 @@ def _model(path: Path) -> dict[str, Any]:
         if name.endswith("/trinary"):
             rows.append(
                 {
+                    "model": path.name,
                     "layer": name.split("/")[0],
                     "weights": tensor.size,
                     "nonzero_%": 100 * float((tensor != 0).mean()),
                     "positive_%": 100 * float((tensor > 0).mean()),
                 }
             )
-    return {"model": path.name, "trained": meta.get("trained"), "seed": meta.get("seed"), "weights": rows}
+    return {
+        "models": [{"model": path.name, "trained": meta.get("trained"), "seed": meta.get("seed")}],
+        "weights": rows,
+    }
 
 
 def _describe(stage: Stage) -> dict[str, Any]:

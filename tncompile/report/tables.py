@@ -13,10 +13,12 @@ from rich.table import Table
 
 def summary_rows(results: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     """Yields what the summary says of results.json's content, a row each."""
-    if train := results.get("train"):
+    compiled = results.get("compile")
+    train = results.get("train")
+    if train and not (compiled and compiled["untrained"]):  # a random net has nothing to do with that training
         yield "trained", f"{train['epochs']} epochs in {train['seconds']:.1f} s"
         yield "held-out accuracy", _percent(train["accuracy"])
-    if compiled := results.get("compile"):
+    if compiled:
         if "cores" in compiled:
             splitters = compiled["splitter_cores"]
             chips = f" on {_count(compiled['chips'], 'chip')}" if "chips" in compiled else ""

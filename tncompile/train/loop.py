@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import time
 from collections.abc import Iterator
@@ -146,7 +147,7 @@ def train(
     graphdef, params, state = nnx.split(network, nnx.Param, ...)
     moments = optimizer.init(params)
     history: list[Epoch] = []
-    checkpoints = Checkpoints(out_dir / "checkpoints", _fingerprint(network, config, seed, images))
+    checkpoints = Checkpoints(out_dir / "checkpoints", _fingerprint(network, config, seed, data))
     if resume:
         found = checkpoints.load((params, state, moments))
         if found is not None:
@@ -322,7 +323,7 @@ def _write_metrics(out_dir: Path, history: list[Epoch]) -> None:
     atomic_write(out_dir / "metrics.jsonl", "".join(json.dumps(asdict(entry)) + "\n" for entry in history))
 
 
-def _fingerprint(network: Network, config: TrainConfig, seed: int, images: int) -> dict[str, Any]:
+def _fingerprint(network: Network, config: TrainConfig, seed: int, data: Data) -> dict[str, Any]:
     """Returns what must be the same for a training to be resumed."""
     layers = (network.transduction, *network.layers)
     shapes = {f"net.{c.name}": [*c.in_shape, *c.kernel, *c.stride, *c.padding, c.features, c.groups]
@@ -330,8 +331,16 @@ def _fingerprint(network: Network, config: TrainConfig, seed: int, images: int) 
     options = {f"train.{key}": value for key, value in config.model_dump(mode="json").items()}
     return {
         "seed": seed,
-        "training images": images,
+        "training images": len(data.x_train),
+        "SHA-256 of the training images": _sha256(data.x_train, data.y_train),
         **options,
         **shapes,
         "net.hysteresis": network.layers[0].hysteresis,
     }
+
+
+def _sha256(*arrays: np.ndarray) -> str:
+    sha = hashlib.sha256()
+    for array in arrays:
+        sha.update(np.ascontiguousarray(array))
+    return sha.hexdigest()

@@ -15,6 +15,7 @@ CODES: dict[str, str] = {
     "trinary/rounding": "weights are the hidden weights rounded with hysteresis",
     "trinary/threshold": "a transduction feature spikes at exactly the sums at which the float32 rule does",
     "trinary/leak-width": "leaks fit the chip's field",
+    "trinary/potential-range": "no sum, with or without the leak, saturates the potential",
     "trinary/leak-clamp": "leaks are clamped to what the sum can reach",
     "trinary/fold": "a neuron spikes at exactly the reachable sums at which the float32 rule does",
 }
@@ -126,6 +127,13 @@ def _leak(found: Findings, layer: LogicalLayer, weights: np.ndarray, leak: np.nd
         "trinary/leak-width",
         np.abs(leak) > arch.leak_max,
         lambda f: (f"{where} {f}", f"−{arch.leak_max} to {arch.leak_max}", leak[f]),
+    )
+    bottom, top = arch.potential_range
+    saturates = (np.minimum(low, low + leak) < bottom) | (np.maximum(high, high + leak) > top)
+    found.add_each(
+        "trinary/potential-range",
+        saturates,
+        lambda f: (f"{where} {f}", f"within {bottom} to {top}", f"sums {low[f]} to {high[f]}, leak {leak[f]}"),
     )
     clamped = (leak >= -high) & (leak <= 1 - low)
     found.add_each("trinary/leak-clamp", ~clamped, lambda f: (f"{where} {f}", f"{-high[f]} to {1 - low[f]}", leak[f]))
