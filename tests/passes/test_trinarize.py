@@ -80,9 +80,7 @@ def test_spikes_stay_the_same(net, seed):
 
 def test_sums_that_would_saturate_are_refused():
     net = random_net(0, inputs=64, layers=2)
-    with pytest.raises(
-        CapacityError, match=r"reach -8 to 16, the potential saturates at -8 and 7 \("
-    ):
+    with pytest.raises(CapacityError, match=r"reach -8 to 16, the potential saturates at -8 and 7 \("):
         trinarize(net, ChipArch(potential_bits=4), TrinarizeConfig(), seed=0)
 
 

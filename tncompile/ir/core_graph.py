@@ -73,11 +73,13 @@ class CoreGraph(Stage):
         core_kind: a `CoreKind` each.
         core_layer: the layer that a core computes; for a splitter the layer whose output it copies, −1 = the input.
         core_group: group within the layer, −1 for splitters.
-        core_block: x0, y0, x1, y1 of the output positions that the core computes (end exclusive); for splitters 0.
+        core_block: x0, y0, x1, y1 of a box around the output positions that the core computes (end exclusive); for
+            splitters 0.
         core_crossbar: row of `crossbars`.
-        crossbars: distinct crossbars; bit `neuron % 8` (least significant first) of byte [axon, neuron // 8].
+        crossbars: shared by the cores that have the same; bit `neuron % 8` (least significant first) of byte [axon,
+            neuron // 8].
         axon_type: G of each axon.
-        neurons: table of distinct neurons; row 0 is the unused one.
+        neurons: table of neurons; row 0 is the unused one.
         neuron_type: row of `neurons`.
         neuron_layer, neuron_index, neuron_copy: the signal that a neuron carries: its layer, flat index (see `Conv`)
             and copy number; −2, −1, −1 if unused.

@@ -215,6 +215,7 @@ def _neurons(found: Findings, stage: CoreGraph, used: Bool[np.ndarray, "cores ne
         ("neuron_index", -1),
         ("neuron_copy", -1),
         ("target_core", NO_TARGET),
+        ("target_axon", 0),
     ):
         values = getattr(stage, field)
         found.add_each(
