@@ -342,5 +342,5 @@ def _fingerprint(network: Network, config: TrainConfig, seed: int, data: Data) -
 def _sha256(*arrays: np.ndarray) -> str:
     sha = hashlib.sha256()
     for array in arrays:
-        sha.update(np.ascontiguousarray(array))
+        sha.update(array.tobytes())
     return sha.hexdigest()
