@@ -426,9 +426,12 @@ def compile_step(
     samples = None
     if check_semantics:
         samples = random_images(load_spec(experiment.data), check_semantics, experiment.seed)
+        figures["semantics_checked"] = check_semantics
     configs = pass_configs(experiment.compile)
     for step in run_passes(stage, experiment.arch, configs, seed=experiment.seed, pipeline=passes, samples=samples):
         keep(step)
+    if check_semantics:
+        reporter.say(f"  {check_semantics} random images give the same spikes before and after each pass")
     return results
 
 
@@ -566,24 +569,12 @@ def simulate_step(
     made, asked = ({key: e[key] for key in ("arch", "compile")} for e in (results["experiment"], resolved(experiment)))
     if differs := _difference(made, asked):
         raise ConfigError(f"{folder.image}: was made with {differs}; set that back, or compile again")
+    pixels, labels = _test_images(experiment, random)
     model = _load(experiment, folder, compiled["untrained"])
     if digest(export_network(model, experiment.name)) != digests.get(EXPORT):
         raise ArtifactError(f"{folder.image}: was not compiled from the model beside it; compile again")
     if image.host is None:
         raise ArtifactError(f"{folder.image}: has no off-chip layers, so it takes no images; compile again")
-
-    spec = load_spec(experiment.data)
-    if random is not None:
-        pixels, labels = random_images(spec, options.frames or 16, random), None
-    else:
-        limit = min(options.frames or spec.splits["test"], experiment.data.test_limit or spec.splits["test"])
-        # Decoding images takes time: only those that are needed.
-        data = load_dataset(experiment.data.model_copy(update={"train_limit": 1, "test_limit": limit}))
-        if options.frames is not None and options.frames > len(data.x_test):
-            raise ConfigError(
-                f"simulate.frames: {options.frames} frames asked for, {spec.name} has {len(data.x_test)} test images"
-            )
-        pixels, labels = data.x_test, data.y_test
 
     reporter.say(f"Simulating {len(pixels):,} frames on engine {options.engine}")
     bits = transduce(image.host, pixels)
@@ -611,10 +602,26 @@ def simulate_step(
         "ticks_per_s": result.ticks_per_s,
         "streams": result.streams,
         "engine": result.engine,
-        "images": spec.name if random is None else f"random, seed {random}",
+        "images": experiment.data.name if random is None else f"random, seed {random}",
         "device": device(),
     }
     return folder.record(experiment, "simulate", figures)
+
+
+def _test_images(experiment: Experiment, random: int | None) -> tuple[np.ndarray, np.ndarray | None]:
+    """Returns the images to simulate and their classes; random images have none."""
+    spec, frames = load_spec(experiment.data), experiment.simulate.frames
+    if random is not None:
+        return random_images(spec, frames or 16, random), None
+    limit = min(frames or spec.splits["test"], experiment.data.test_limit or spec.splits["test"])
+    try:
+        # Decoding images takes time: only those that are needed.
+        data = load_dataset(experiment.data.model_copy(update={"train_limit": 1, "test_limit": limit}))
+    except ArtifactError as error:
+        raise ArtifactError(f"{error} Or simulate random pixels with --random-images.") from error
+    if frames is not None and frames > len(data.x_test):
+        raise ConfigError(f"simulate.frames: {frames} frames asked for, {spec.name} has {len(data.x_test)} test images")
+    return data.x_test, data.y_test
 
 
 _MODEL_BATCH = 100

@@ -30,7 +30,7 @@ Set = Annotated[
 Seed = Annotated[int | None, typer.Option("--seed", min=0, help="Overrides the experiment's seed.")]
 ImageSeed = Annotated[int | None, typer.Option("--seed", min=0, help="Seed of --random-images. [default: the run's]")]
 Json = Annotated[bool, typer.Option("--json", help="Results as JSON on stdout; text for people goes to stderr.")]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Only results and errors.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress, only results and errors.")]
 Resume = Annotated[bool, typer.Option("--resume", help="Go on from the last checkpoint.")]
 Untrained = Annotated[bool, typer.Option("--untrained", help="Compile seeded random trinary weights.")]
 StopAfter = Annotated[str | None, typer.Option("--stop-after", metavar="PASS", help="Last pass to run.")]
@@ -207,7 +207,7 @@ def inspect(
         found |= {} if graph is None else write_graph(cores, graph)
     if as_json:
         print(json.dumps(found, indent=2), flush=True)
-    if not quiet:
+    if not (quiet and as_json):
         print_inspection(found, to_stderr=as_json)
 
 
@@ -272,7 +272,7 @@ def _finish(results: dict[str, Any], folder: Any, as_json: bool, quiet: bool) ->
 
     if as_json:
         print(json.dumps(results, indent=2), flush=True)
-    if not quiet:
+    if not (quiet and as_json):
         print_summary(results, folder.root, to_stderr=as_json)
     simulated = results.get("simulate", {})
     if simulated.get("mismatched_spikes"):

@@ -21,6 +21,9 @@ def find_files(spec: DatasetSpec, config: DataConfig) -> tuple[str, list[Path]]:
     Raises:
         ArtifactError: no folder has them all; says what was looked for, where, and how to get it.
     """
+    named = os.environ.get(ROOT_VARIABLE)
+    if config.root is None and named and not Path(named).expanduser().is_dir():
+        raise ArtifactError(f"{ROOT_VARIABLE}={named}: there is no such folder; correct the variable, or unset it")
     folders = list(dict.fromkeys(_folders(spec, config)))
     for layout, files in spec.layouts.items():
         for folder in folders:

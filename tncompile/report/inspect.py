@@ -152,18 +152,17 @@ def _model(path: Path) -> dict[str, Any]:
     from tncompile.nn.store import read_model
 
     meta, tensors = read_model(path)
-    rows = []
-    for name, tensor in tensors.items():
-        if name.endswith("/trinary"):
-            rows.append(
-                {
-                    "model": path.name,
-                    "layer": name.split("/")[0],
-                    "weights": tensor.size,
-                    "nonzero_%": 100 * float((tensor != 0).mean()),
-                    "positive_%": 100 * float((tensor > 0).mean()),
-                }
-            )
+    rows = [
+        {
+            "model": path.name,
+            "layer": layer["name"],
+            "weights": trinary.size,
+            "nonzero_%": 100 * float((trinary != 0).mean()),
+            "positive_%": 100 * float((trinary > 0).mean()),
+        }
+        for layer in meta["net"]["layers"]
+        if (trinary := tensors.get(f"{layer['name']}/trinary")) is not None
+    ]
     return {
         "models": [{"model": path.name, "trained": meta.get("trained"), "seed": meta.get("seed")}],
         "weights": rows,

@@ -16,7 +16,7 @@ def summary_rows(results: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     compiled = results.get("compile")
     train = results.get("train")
     if train and not (compiled and compiled["untrained"]):  # a random net has nothing to do with that training
-        yield "trained", f"{train['epochs']} epochs in {train['seconds']:.1f} s"
+        yield "trained", f"{_count(train['epochs'], 'epoch')} in {train['seconds']:.1f} s"
         yield "held-out accuracy", _percent(train["accuracy"])
     if compiled:
         if "cores" in compiled:
