@@ -322,13 +322,14 @@ def train_step(
 ) -> dict[str, Any]:
     """Trains the experiment's net and writes the model; returns results.json's content."""
     from tncompile.nn import export_network, save_model
-    from tncompile.train import train
+    from tncompile.train import steps_an_epoch, train
 
     check_options(experiment)
     model = _build(experiment, load_spec(experiment.data))
     untrained = export_network(model, experiment.name)
     check_capacity(untrained, experiment.arch, pass_configs(experiment.compile), seed=experiment.seed)
     data = load_dataset(experiment.data)
+    steps_an_epoch(experiment.train, len(data.x_train))
     folder.create()
     images, epochs = len(data.x_train), experiment.train.epochs
     reporter.say(f"Training {experiment.name}: {images:,} images of {data.spec.name}, {epochs} epochs")

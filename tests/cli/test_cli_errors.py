@@ -54,7 +54,7 @@ def test_a_wrong_experiment_is_refused_before_any_work(name: str, write: Callabl
     assert outcome.code == code, outcome.err
     assert outcome.out == ""
     assert outcome.err.endswith(f"error: {message.replace('{file}', str(path))}\n"), outcome.err
-    assert files(out) == {}
+    assert not out.exists()
 
 
 def test_a_net_too_big_for_the_chip_names_layers_and_remedies(write: Callable[..., Path], tmp_path: Path) -> None:
@@ -146,7 +146,8 @@ PLACES = {
     ("inspect", "{tmp}"): (
         4, "{tmp}: is no run folder: it has neither a model nor stages; name another folder, or a file"),
     ("inspect", "{tiny}"): (
-        4, "{tiny}: is not a stage file of tncompile, or its start is damaged; name a stage file, or make it again"),
+        4, "{tiny}: is no stage and no chip image of tncompile, or its start is damaged; name another file, or "
+        "make it again"),
     ("train", "{tmp}/none.yaml"): (
         2, "{tmp}/none.yaml: cannot be read: No such file or directory; check the path"),
     ("train", "{tmp}"): (2, "{tmp}: cannot be read: Is a directory; check the path"),
@@ -182,6 +183,7 @@ def test_wrong_places(arguments: tuple[str, ...], experiment: Path, tmp_path: Pa
         (["compile", "x.yaml", "--bogus"], "No such option: --bogus"),
         (["simulate", "x", "--frames", "0"], "'--frames'"),
         (["train", "x.yaml", "--seed", "-1"], "'--seed'"),
+        (["compile", "x.yaml", "--out", ""], "'--out'"),
     ],
 )
 def test_wrong_usage(arguments: list[str], text: str) -> None:

@@ -21,9 +21,19 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
+
+def _folder(text: str) -> Path:
+    """Returns the folder that --out names; an empty name, as of an unset shell variable, is not the current folder."""
+    if not text.strip():
+        raise typer.BadParameter("is empty; name a folder, or '.' for the current one")
+    return Path(text)
+
+
 ExperimentFile = Annotated[Path, typer.Argument(metavar="EXPERIMENT.yaml", help="The experiment.", show_default=False)]
 Folder = Annotated[Path, typer.Argument(metavar="DIR", help="A run folder.", show_default=False)]
-Out = Annotated[Path | None, typer.Option("--out", metavar="DIR", help="Run folder. [default: runs/NAME]")]
+Out = Annotated[
+    Path | None, typer.Option("--out", metavar="DIR", parser=_folder, help="Run folder. [default: runs/NAME]")
+]
 Set = Annotated[
     list[str] | None, typer.Option("--set", metavar="A.B=V", help="Overrides a key of the experiment; may be repeated.")
 ]

@@ -199,7 +199,11 @@ def _open(path: str | os.PathLike[str]) -> tuple[StageHeader, Any, dict[str, np.
     length = int.from_bytes(data[:8], "little")
     seal = _SEAL.search(data, 8, 8 + min(length, len(data)))
     if seal is None:
-        _fail(path, "is not a stage file of tncompile, or its start is damaged", "name a stage file, or make it again")
+        _fail(
+            path,
+            "is no stage and no chip image of tncompile, or its start is damaged",
+            "name another file, or make it again",
+        )
     start, end = seal.span(1)
     checksum = hashlib.sha256(data[:start])
     checksum.update(_UNSEALED.encode())

@@ -138,10 +138,7 @@ def train(
         ConfigError: fewer images than a batch; the training diverged; the checkpoint is of another configuration.
         ArtifactError: a checkpoint cannot be written or read.
     """
-    images = len(data.x_train)
-    steps = images // config.batch
-    if steps == 0:
-        raise ConfigError(f"train.batch: {config.batch} is more than the {images} training images; use a smaller one")
+    steps = steps_an_epoch(config, len(data.x_train))
     schedule = learning_rate(config, steps * config.epochs)
     optimizer = optax.sgd(schedule, momentum=0.9) if config.optimizer == "sgd" else optax.adam(schedule)
     graphdef, params, state = nnx.split(network, nnx.Param, ...)
@@ -193,6 +190,17 @@ def train(
         epochs=len(history),
         history=tuple(history),
     )
+
+
+def steps_an_epoch(config: TrainConfig, images: int) -> int:
+    """Returns how many whole batches the training images make.
+
+    Raises:
+        ConfigError: not even one.
+    """
+    if images < config.batch:
+        raise ConfigError(f"train.batch: {config.batch} is more than the {images} training images; use a smaller one")
+    return images // config.batch
 
 
 def accuracy(network: Network, x: np.ndarray, y: np.ndarray) -> float:
