@@ -146,7 +146,7 @@ PLACES = {
     ("inspect", "{tmp}"): (
         4, "{tmp}: is no run folder: it has neither a model nor stages; name another folder, or a file"),
     ("inspect", "{tiny}"): (
-        4, "{tiny}: is no stage and no chip image of tncompile, or its start is damaged; name another file, or "
+        4, "{tiny}: is not a stage file or chip image of tncompile, or its start is damaged; name another file, or "
         "make it again"),
     ("train", "{tmp}/none.yaml"): (
         2, "{tmp}/none.yaml: cannot be read: No such file or directory; check the path"),

@@ -201,7 +201,7 @@ def _open(path: str | os.PathLike[str]) -> tuple[StageHeader, Any, dict[str, np.
     if seal is None:
         _fail(
             path,
-            "is no stage and no chip image of tncompile, or its start is damaged",
+            "is not a stage file or chip image of tncompile, or its start is damaged",
             "name another file, or make it again",
         )
     start, end = seal.span(1)
