@@ -6,6 +6,8 @@ experiment. Nothing else in tncompile spells out a hardware number.
 
 from __future__ import annotations
 
+from typing import Literal
+
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 Site = tuple[int, int]
@@ -25,10 +27,22 @@ class ChipArch(BaseModel):
     axons: int = Field(default=256, ge=2, le=4096, description="axons a core")
     neurons: int = Field(default=256, ge=1, le=4096, description="neurons a core")
     axon_types: int = Field(default=4, ge=2, le=8, description="axon types, so synaptic weights, a neuron has")
+    neuron: Literal["truenorth", "ranc"] = Field(
+        default="truenorth",
+        description="the neuron's equations; ranc: a potential beyond its range wraps, thresholds may have either "
+        "sign, and there is no κ, no leak reversal, no random number and no reset mode 2",
+    )
+    negative_inclusive: bool = Field(
+        default=False, description="ranc only: a potential equal to the negative threshold counts as below it"
+    )
     weight_bits: int = Field(default=9, ge=2, le=16, description="synaptic weight, sign included [bit]")
     leak_bits: int = Field(default=9, ge=2, le=16, description="leak, sign and magnitude [bit]")
-    threshold_bits: int = Field(default=18, ge=1, le=24, description="threshold and negative threshold, unsigned [bit]")
-    potential_bits: int = Field(default=20, ge=4, le=28, description="membrane potential, sign included [bit]")
+    threshold_bits: int = Field(
+        default=18, ge=1, le=24, description="threshold and negative threshold, unsigned; ranc: sign included [bit]"
+    )
+    potential_bits: int = Field(
+        default=20, ge=4, le=32, description="membrane potential, sign included; at most 28 for truenorth [bit]"
+    )
     delay_max: int = Field(default=15, ge=1, le=63, description="longest delay of a spike [tick]; the shortest is 1")
     offset_bits: int = Field(default=9, ge=2, le=16, description="dx and dy of a packet, sign included [bit]")
     grid: tuple[int, int] = Field(default=(64, 64), description="cores of a chip in x and y", strict=False)
@@ -44,6 +58,10 @@ class ChipArch(BaseModel):
             raise ValueError(
                 f"neurons: must be a multiple of 8 (crossbar rows are packed in bytes), got {self.neurons}"
             )
+        if self.neuron == "truenorth" and self.potential_bits > 28:
+            raise ValueError(f"potential_bits: at most 28 with neuron truenorth, got {self.potential_bits}")
+        if self.neuron == "truenorth" and self.negative_inclusive:
+            raise ValueError("negative_inclusive: only with neuron ranc")
         width, height = self.size
         if width * height > 1 << 20:
             raise ValueError(f"grid and board: at most {1 << 20} cores in all, got {width * height}")
@@ -75,13 +93,16 @@ class ChipArch(BaseModel):
         return (1 << (self.leak_bits - 1)) - 1
 
     @property
-    def threshold_max(self) -> int:
-        """Largest threshold [LSB]."""
-        return (1 << self.threshold_bits) - 1
+    def threshold_range(self) -> tuple[int, int]:
+        """Smallest and largest α, and of β the same with the ends' signs changed [LSB]."""
+        if self.neuron == "ranc":
+            half = 1 << (self.threshold_bits - 1)
+            return -half, half - 1
+        return 0, (1 << self.threshold_bits) - 1
 
     @property
     def potential_range(self) -> tuple[int, int]:
-        """Smallest and largest membrane potential [LSB]; sums saturate there."""
+        """Smallest and largest membrane potential [LSB]; sums saturate there, or wrap (`neuron`)."""
         half = 1 << (self.potential_bits - 1)
         return -half, half - 1
 

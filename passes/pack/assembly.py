@@ -320,7 +320,7 @@ def _neuron_table(leaks: Int[Array, " leaks"], scheme: SynapseScheme, arch: Chip
     weights = np.zeros((_FIRST_LEAK + len(leaks), arch.axon_types), np.int16)
     weights[_SPLITTER] = 1
     weights[_FIRST_LEAK:, : len(scheme.neuron_weights)] = scheme.neuron_weights
-    return stateless_table(weights, np.concatenate([np.zeros(_FIRST_LEAK), leaks]).astype(np.int16))
+    return stateless_table(weights, np.concatenate([np.zeros(_FIRST_LEAK), leaks]).astype(np.int16), neuron=arch.neuron)
 
 
 class _Crossbars:

@@ -7,11 +7,13 @@ import dataclasses
 import numpy as np
 import pytest
 
-from tncompile.errors import InfeasibleError
-from tncompile.ir import stateless_table
-from tncompile.reference.neuron import check_deterministic, fire, initial_potential, integrate
+from tncompile.arch import ChipArch
+from tncompile.ir import NeuronTable, stateless_table
+from tncompile.reference.neuron import fire, initial_potential, integrate
+from tncompile.reference.random import draw, synapse_byte, threefry
 
-RANGE = (-64, 63)
+ARCH = ChipArch(potential_bits=7)  # −64 … 63
+RANC = ARCH.model_copy(update={"neuron": "ranc"})
 RESET, SUBTRACT, KEEP = 0, 1, 2
 NEURON = {
     "leak": 0,
@@ -33,6 +35,12 @@ def make_table(**fields: int):
         for name, value in {**NEURON, **fields}.items()
     }
     return dataclasses.replace(table, **values)
+
+
+def fire_one(table: NeuronTable, total: int, arch: ChipArch) -> tuple[int, bool]:
+    """Returns potential and spike of one neuron of row 1."""
+    after, spikes = fire(np.array([[total]], np.int64), table, np.array([[1]], np.int32), arch)
+    return int(after[0, 0]), bool(spikes[0, 0])
 
 
 @pytest.mark.parametrize(
@@ -83,8 +91,7 @@ def make_table(**fields: int):
     ],
 )  # fmt: skip
 def test_one_neuron(fields: dict[str, int], total: int, potential: int, spike: bool) -> None:
-    after, spikes = fire(np.array([[total]], np.int64), make_table(**fields), np.array([[1]], np.int32), RANGE)
-    assert (int(after[0, 0]), bool(spikes[0, 0])) == (potential, spike)
+    assert fire_one(make_table(**fields), total, ARCH) == (potential, spike)
 
 
 def test_the_unused_neuron_never_spikes_and_holds_zero() -> None:
@@ -95,7 +102,7 @@ def test_the_unused_neuron_never_spikes_and_holds_zero() -> None:
         initial=np.array([7, 7], np.int32),
     )
     kind = np.array([[0, 1]], np.int32)
-    after, spikes = fire(np.array([[9, 9]], np.int64), table, kind, RANGE)
+    after, spikes = fire(np.array([[9, 9]], np.int64), table, kind, ARCH)
     assert spikes.tolist() == [[False, True]]
     assert after.tolist() == [[0, 0]]
     assert initial_potential(table, kind).tolist() == [[0, 7]]
@@ -131,13 +138,89 @@ def test_partial_sums_do_not_saturate() -> None:
 
 
 @pytest.mark.parametrize(
-    ("field", "value", "name"),
+    ("fields", "total", "potential", "spike"),
     [
-        ("stochastic_weights", np.array([[0, 0, 0, 0], [0, 0, 1, 0]], bool), "stochastic_weights"),
-        ("stochastic_leak", np.array([0, 1], bool), "stochastic_leak"),
-        ("mask_bits", np.array([0, 3], np.uint8), "mask_bits"),
+        ({}, 10, 0, True),
+        ({"reset": 3}, -6, -3, False),
+        ({"reset_mode": SUBTRACT}, 17, 7, True),
+        ({"reset_mode": SUBTRACT}, -20, -15, False),
+        ({"reset_mode": SUBTRACT}, -5, -5, False),
+        # thresholds of the other sign
+        ({"threshold": -7}, -7, 0, True),
+        ({"threshold": -7, "reset_mode": SUBTRACT}, -7, 0, True),
+        ({"negative_threshold": -4, "reset_mode": SUBTRACT}, 3, -1, False),
+        ({"negative_threshold": -4, "reset_mode": SUBTRACT}, 4, 4, False),
+        # V wraps before the leak, behind it, and behind the reset
+        ({"negative_threshold": 64}, 65, -63, False),
+        ({"negative_threshold": 64, "leak": 5}, 60, -63, False),
+        ({"threshold": -60, "reset_mode": SUBTRACT}, 10, 70 - 128, True),
     ],
 )
-def test_random_neurons_are_refused_by_name(field: str, value: np.ndarray, name: str) -> None:
-    with pytest.raises(InfeasibleError, match=rf"neuron type 1 .*{name}"):
-        check_deterministic(dataclasses.replace(make_table(), **{field: value}))
+def test_rancs_neuron(fields: dict[str, int], total: int, potential: int, spike: bool) -> None:
+    after, spikes = fire_one(make_table(**{"negative_saturate": 0, **fields}), total, RANC)
+    assert (after, spikes) == (potential, spike)
+
+
+def test_ranc_counts_a_potential_at_the_negative_threshold_as_below_if_asked() -> None:
+    table = make_table(negative_saturate=0, reset_mode=SUBTRACT)
+    assert fire_one(table, -5, RANC) == (-5, False)
+    assert fire_one(table, -5, RANC.model_copy(update={"negative_inclusive": True})) == (0, False)
+
+
+def test_threefry_gives_the_known_answers() -> None:
+    ones, pi = 0xFFFFFFFF, (0x13198A2E, 0x03707344, 0x243F6A88, 0x85A308D3)
+    answers = {
+        (0, 0, 0, 0): (0x6B200159, 0x99BA4EFE),
+        (ones, ones, ones, ones): (0x1CB996FC, 0xBB002BE7),
+        pi: (0xC4923A9C, 0x483DF7A0),
+    }
+    for (k0, k1, c0, c1), expected in answers.items():
+        words = [np.array([word], np.uint32) for word in (k0, k1, c0, c1)]
+        assert tuple(int(w[0]) for w in threefry((words[0], words[1]), (words[2], words[3]))) == expected
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_a_stochastic_synapse_adds_its_sign_as_often_as_its_weight_says(sign: int) -> None:
+    weights = np.array([[0, 0, 0, 0], [sign * 100, sign * 7, 0, 0]], np.int16)
+    table = dataclasses.replace(
+        make_table(), weights=weights, stochastic_weights=np.array([[False] * 4, [True, False, True, False]])
+    )
+    neurons = 4096
+    total = integrate(
+        np.zeros((1, neurons), np.int64), np.ones((1, 3), bool), np.zeros(1, np.int32),
+        np.full((1, 3, neurons // 8), 255, np.uint8), np.array([[0, 1, 2]], np.uint8), table,
+        np.ones((1, neurons), np.int32), seed=5, tick=9,
+    )  # fmt: skip
+    drawn = sign * total[0] - 7  # type 0 draws, type 1 always adds 7, type 2 has s = 0 and sgn(0) = 0
+    assert set(drawn.tolist()) == {0, 1}
+    assert abs(drawn.mean() - 101 / 256) < 0.03  # |s| ≥ ρ for 101 of 256 values
+    rho = synapse_byte(draw(5, 9, np.arange(neurons, dtype=np.uint32), 1), 0)
+    assert (drawn == (rho <= 100)).all()
+
+
+def test_a_stochastic_leak_moves_by_one() -> None:
+    table = make_table(leak=-30, stochastic_leak=1, threshold=60, negative_threshold=60)
+    neurons = 4096
+    after, _ = fire(np.full((1, neurons), 20, np.int64), table, np.ones((1, neurons), np.int32), ARCH, seed=1, tick=2)
+    assert set(after[0].tolist()) == {19, 20}
+    assert abs((after == 19).mean() - 31 / 256) < 0.03
+
+
+def test_the_random_threshold_is_the_fixed_one_and_some_bits() -> None:
+    neurons, kind = 4096, np.ones((1, 4096), np.int32)
+    eta = (draw(3, 4, np.arange(neurons, dtype=np.uint32), 0)[0] & 7).astype(int)
+    at = np.full((1, neurons), 13, np.int64)
+    after, spikes = fire(at, make_table(mask_bits=3, reset_mode=SUBTRACT), kind, ARCH, seed=3, tick=4)
+    assert (spikes[0] == (10 + eta <= 13)).all() and 0.4 < spikes.mean() < 0.6
+    assert (after[0] == np.where(spikes[0], 13 - 10 - eta, 13)).all()
+    fields = {"mask_bits": 3, "reset_mode": SUBTRACT, "negative_saturate": 0}
+    after, _ = fire(-at, make_table(**fields), kind, ARCH, seed=3, tick=4)
+    assert (after[0] == np.where(-(5 + eta) > -13, -13 + 5 + eta, -13)).all()
+    after, _ = fire(-at, make_table(mask_bits=3), kind, ARCH, seed=3, tick=4)
+    assert (after == -5).all()  # κ = 1: the negative threshold is fixed
+
+
+def test_draws_differ_by_seed_tick_neuron_and_block() -> None:
+    neurons = np.arange(256, dtype=np.uint32)
+    words = [draw(seed, tick, neurons, block) for seed in (0, 1) for tick in (0, 1, 1 << 31) for block in (0, 1, 2)]
+    assert len({int(w) for pair in words for array in pair for w in array}) > 0.999 * 18 * 512

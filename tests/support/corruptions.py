@@ -410,7 +410,7 @@ def _(built: Built) -> Case:
 
 @corrupts("core-graph/neuron-width")
 def _(built: Built) -> Case:
-    return with_neurons(built.graph, "threshold", 1, ARCH.threshold_max + 1)
+    return with_neurons(built.graph, "threshold", 1, ARCH.threshold_range[1] + 1)
 
 
 @corrupts("core-graph/unused-type")
@@ -816,7 +816,7 @@ def _(built: Built) -> Case:
 @corrupts("image/pin")
 def _(built: Built) -> Case:
     pin = built.image.output_pin
-    return with_image_value(built, "output_pin", first(pin == 0), 1)
+    return with_image_value(built, "output_pin", first(pin == 0), built.image.output_pins)
 
 
 @corrupts("image/idle")

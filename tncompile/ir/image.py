@@ -61,6 +61,7 @@ class ChipImage(Stage):
     Invariants:
         - every field fits its width in the chip description;
         - no two cores share a site, and every target is a core of the image;
+        - several neurons may share an axon or a pin: their spikes of one tick merge;
         - a neuron with an output pin has no target core (dx = dy = 0, target_axon = 0, target_delay = 0).
 
     Attributes:

@@ -33,7 +33,6 @@ def evaluate(stage: Stage, arch: ChipArch, images: UInt[np.ndarray, "n y x chann
         images: pixels.
 
     Raises:
-        InfeasibleError: a neuron needs random numbers.
         SimulationError: the images do not fit, a packet misses its core, or an image has no host or no latency.
     """
     match stage:

@@ -9,17 +9,14 @@ from tncompile.arch import ChipArch
 from tncompile.errors import SimulationError
 from tncompile.ir import ChipImage
 from tncompile.reference import cores as machine
-from tncompile.reference.neuron import check_deterministic
 
 
 def cores_of(image: ChipImage) -> machine.Cores:
     """Returns the cores of an image, each packet's offset turned into a core's number.
 
     Raises:
-        InfeasibleError: a neuron needs random numbers.
         SimulationError: a packet goes to a site without a core.
     """
-    check_deterministic(image.neurons)
     core_at = {(int(x), int(y)): core for core, (x, y) in enumerate(zip(image.core_x, image.core_y, strict=True))}
 
     def core_on(x: int, y: int, who: str) -> int:
@@ -57,7 +54,7 @@ def cores_of(image: ChipImage) -> machine.Cores:
 
 
 def run(
-    image: ChipImage, input_bits: Bool[np.ndarray, "frames input_bits"], ticks: int
+    image: ChipImage, input_bits: Bool[np.ndarray, "frames input_bits"], ticks: int, seed: int = 0
 ) -> Bool[np.ndarray, "ticks pins"]:
     """Returns the spikes on the output pins in the ticks 0 … ticks − 1.
 
@@ -66,14 +63,16 @@ def run(
         input_bits: the bits that the host sends in tick 0, 1, …; then none. A packet of tick t arrives at
             t + delay.
         ticks: how many [tick].
+        seed: of the random numbers.
 
     Raises:
-        InfeasibleError: a neuron needs random numbers.
         SimulationError: a packet goes to a site without a core, or the input does not fit the image.
     """
-    return machine.run(cores_of(image), input_bits, ticks)
+    return machine.run(cores_of(image), input_bits, ticks, seed)
 
 
-def trace(image: ChipImage, input_bits: Bool[np.ndarray, "frames input_bits"], ticks: int) -> machine.Trace:
+def trace(
+    image: ChipImage, input_bits: Bool[np.ndarray, "frames input_bits"], ticks: int, seed: int = 0
+) -> machine.Trace:
     """Returns everything that happens in the ticks 0 … ticks − 1; arguments and errors as in `run`."""
-    return machine.trace(cores_of(image), input_bits, ticks)
+    return machine.trace(cores_of(image), input_bits, ticks, seed)

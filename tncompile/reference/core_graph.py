@@ -9,16 +9,10 @@ from tncompile.arch import ChipArch
 from tncompile.errors import SimulationError
 from tncompile.ir import OUTPUT_PIN, CoreGraph, PlacedChip, RoutedChip
 from tncompile.reference.cores import Cores
-from tncompile.reference.neuron import check_deterministic
 
 
 def cores_of(graph: CoreGraph, arch: ChipArch) -> Cores:
-    """Returns the cores of a graph.
-
-    Raises:
-        InfeasibleError: a neuron needs random numbers.
-    """
-    check_deterministic(graph.neurons)
+    """Returns the cores of a graph."""
     to_pin = graph.target_core == OUTPUT_PIN
     to_core = graph.target_core >= 0
     lines = graph.input_lines
@@ -44,11 +38,7 @@ def cores_of(graph: CoreGraph, arch: ChipArch) -> Cores:
 
 
 def placed_cores_of(placed: PlacedChip, arch: ChipArch) -> Cores:
-    """Returns the cores of a placed chip: a spike goes to whatever core lies on the site of its target.
-
-    Raises:
-        InfeasibleError: a neuron needs random numbers.
-    """
+    """Returns the cores of a placed chip: a spike goes to whatever core lies on the site of its target."""
     graph = placed.source.source
     core_at = _core_at(placed, arch)
     to_core = graph.target_core >= 0
@@ -61,7 +51,6 @@ def routed_cores_of(routed: RoutedChip, arch: ChipArch) -> Cores:
     """Returns the cores of a routed chip: each packet walks to its target, hop by hop, x first, then y.
 
     Raises:
-        InfeasibleError: a neuron needs random numbers.
         SimulationError: a packet leaves the board or ends on a site without a core.
     """
     placed = routed.source

@@ -52,11 +52,13 @@ class CoresState:
 
     Attributes:
         tick: the next tick to be run [tick].
+        seed: of the random numbers.
         potential: V [LSB].
         scheduler: row r holds the spikes of the next tick that is r modulo the number of rows.
     """
 
     tick: int
+    seed: int
     potential: Int64[np.ndarray, "cores neurons"]
     scheduler: Bool[np.ndarray, "rows cores axons"]
 
@@ -80,11 +82,13 @@ class Trace:
     scheduler: Bool[np.ndarray, "ticks rows cores axons"]
 
 
-def start(cores: Cores) -> CoresState:
+def start(cores: Cores, seed: int = 0) -> CoresState:
     """Returns the state before tick 0: no spike on its way, every neuron at its initial potential."""
-    shape = cores.arch.delay_max + 1, *cores.axon_type.shape
     return CoresState(
-        tick=0, potential=initial_potential(cores.neurons, cores.neuron_type), scheduler=np.zeros(shape, bool)
+        tick=0,
+        seed=seed,
+        potential=initial_potential(cores.neurons, cores.neuron_type),
+        scheduler=np.zeros((cores.arch.delay_max + 1, *cores.axon_type.shape), bool),
     )
 
 
@@ -107,41 +111,67 @@ def tick(
 
     total = integrate(
         state.potential, scheduler[row], cores.core_crossbar, cores.crossbars, cores.axon_type,
-        cores.neurons, cores.neuron_type,
+        cores.neurons, cores.neuron_type, seed=state.seed, tick=state.tick,
     )  # fmt: skip
-    potential, spikes = fire(total, cores.neurons, cores.neuron_type, cores.arch.potential_range)
+    potential, spikes = fire(total, cores.neurons, cores.neuron_type, cores.arch, seed=state.seed, tick=state.tick)
     scheduler[row] = False
 
-    send = spikes & (cores.target_core >= 0)
-    arrival = (state.tick + cores.target_delay[send]) % rows
-    scheduler[arrival, cores.target_core[send], cores.target_axon[send]] = True
-    line = frame[cores.input_bit]
-    arrival = (state.tick + cores.input_delay[line]) % rows
-    scheduler[arrival, cores.input_core[line], cores.input_axon[line]] = True
+    send(cores, scheduler, state.tick, spikes, frame, state.tick + 1)
 
     pins = np.zeros(cores.output_pins, bool)
     pins[cores.output_pin[spikes & (cores.output_pin >= 0)]] = True
-    return CoresState(tick=state.tick + 1, potential=potential, scheduler=scheduler), spikes, pins
+    after = CoresState(tick=state.tick + 1, seed=state.seed, potential=potential, scheduler=scheduler)
+    return after, spikes, pins
 
 
-def run(cores: Cores, frames: Bool[np.ndarray, "frames input_bits"], ticks: int) -> Bool[np.ndarray, "ticks pins"]:
+def send(
+    cores: Cores,
+    scheduler: Bool[np.ndarray, "rows cores axons"],
+    tick: int,
+    spikes: Bool[np.ndarray, "cores neurons"],
+    frame: Bool[np.ndarray, " input_bits"],
+    since: int,
+) -> None:
+    """Enters the packets that neurons and host send in a tick into the scheduler's rows, in place.
+
+    Args:
+        cores: the cores.
+        scheduler: where to.
+        tick: in which they are sent [tick].
+        spikes: the neurons that spike.
+        frame: the input bits that enter.
+        since: packets that arrive before that tick are left out [tick].
+    """
+    rows = len(scheduler)
+    goes = spikes & (cores.target_core >= 0) & (tick + cores.target_delay >= since)
+    arrival = (tick + cores.target_delay[goes]) % rows
+    scheduler[arrival, cores.target_core[goes], cores.target_axon[goes]] = True
+    line = frame[cores.input_bit] & (tick + cores.input_delay >= since)
+    arrival = (tick + cores.input_delay[line]) % rows
+    scheduler[arrival, cores.input_core[line], cores.input_axon[line]] = True
+
+
+def run(
+    cores: Cores, frames: Bool[np.ndarray, "frames input_bits"], ticks: int, seed: int = 0
+) -> Bool[np.ndarray, "ticks pins"]:
     """Returns the spikes on the output pins in the ticks 0 … ticks − 1.
 
     Args:
         cores: the cores.
         frames: the input bits that enter in tick 0, 1, …; then none.
         ticks: how many [tick].
+        seed: of the random numbers.
 
     Raises:
         SimulationError: the frames do not fit.
     """
-    output = [pins for _, _, _, pins in _ticks(cores, frames, ticks)]
+    output = [pins for _, _, _, pins in _ticks(cores, frames, ticks, seed)]
     return np.array(output, bool).reshape(ticks, cores.output_pins)
 
 
-def trace(cores: Cores, frames: Bool[np.ndarray, "frames input_bits"], ticks: int) -> Trace:
+def trace(cores: Cores, frames: Bool[np.ndarray, "frames input_bits"], ticks: int, seed: int = 0) -> Trace:
     """Returns everything that happens in the ticks 0 … ticks − 1; arguments and errors as in `run`."""
-    done = list(_ticks(cores, frames, ticks))
+    done = list(_ticks(cores, frames, ticks, seed))
     shape = ticks, *cores.neuron_type.shape
     return Trace(
         output=np.array([pins for *_, pins in done], bool).reshape(ticks, cores.output_pins),
@@ -172,12 +202,12 @@ def pipeline(
 
 
 def _ticks(
-    cores: Cores, frames: Bool[np.ndarray, "frames input_bits"], ticks: int
+    cores: Cores, frames: Bool[np.ndarray, "frames input_bits"], ticks: int, seed: int
 ) -> Iterator[tuple[CoresState, CoresState, np.ndarray, np.ndarray]]:
     if frames.shape[1] != cores.input_bits:
         raise SimulationError(f"frames: {frames.shape[1]} input bits a frame, the net takes {cores.input_bits}")
     silence = np.zeros(cores.input_bits, bool)
-    state = start(cores)
+    state = start(cores, seed)
     for t in range(ticks):
         before = state
         state, spikes, pins = tick(cores, before, frames[t] if t < len(frames) else silence)

@@ -2,28 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Bool, Int64
+from jaxtyping import Bool, UInt8, UInt32
 
 from tncompile.ir import ChipImage
 from tncompile.reference import chip, cores
-from tncompile.sim.engine import check_frames
+from tncompile.sim.engine import ChipState, Ticks, check_frames, check_saved, check_watch
 from tncompile.sim.wiring import resolve
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class OracleState:
-    """What the chip holds between two ticks, once a stream.
+    """What the chip holds between two ticks.
 
     Attributes:
         streams: state of each stream.
-        spikes: neurons that spiked in the last tick.
+        spikes, inputs: as in `ChipState`.
     """
 
     streams: tuple[cores.CoresState, ...]
-    spikes: Bool[np.ndarray, "batch cores neurons"]
+    spikes: UInt8[np.ndarray, "batch delays cores bytes"]
+    inputs: UInt8[np.ndarray, "batch delays input_bytes"]
 
 
 class OracleEngine:
@@ -33,55 +35,102 @@ class OracleEngine:
         """Builds the reference's cores.
 
         Raises:
-            InfeasibleError: a neuron needs random numbers.
             SimulationError: the image disagrees with itself.
         """
         resolve(image)  # for its checks; the reference finds the targets in its own way
         self.image = image
         self._cores = chip.cores_of(image)
 
-    def init(self, batch: int) -> OracleState:
-        """Returns the state of `batch` independent streams before their first tick."""
+    def init(self, batch: int, seeds: UInt32[np.ndarray, " batch"] | None = None) -> OracleState:
+        """Returns the state of `batch` independent streams before their first tick; without seeds, all have seed 0."""
+        delays = self._cores.arch.delay_max
+        count, neurons = self.image.neuron_type.shape
         return OracleState(
-            streams=(cores.start(self._cores),) * batch,
-            spikes=np.zeros((batch, *self.image.neuron_type.shape), bool),
+            streams=tuple(
+                cores.start(self._cores, int(seed)) for seed in (np.zeros(batch) if seeds is None else seeds)
+            ),
+            spikes=np.zeros((batch, delays, count, -(-neurons // 8)), np.uint8),
+            inputs=np.zeros((batch, delays, -(-self.image.input_bits // 8)), np.uint8),
         )
 
-    def prepare(self, batch: int, ticks: int) -> None:
+    def prepare(self, batch: int, ticks: int, watch: Sequence[int] = ()) -> None:
         """Does nothing: there is nothing to compile."""
 
     def run(
-        self, state: OracleState, frames: Bool[np.ndarray, "batch ticks input_bits"]
-    ) -> tuple[OracleState, Bool[np.ndarray, "batch ticks pins"]]:
-        """Returns the state after as many ticks as there are frames, and the output pins in each tick.
+        self, state: OracleState, frames: Bool[np.ndarray, "batch ticks input_bits"], watch: Sequence[int] = ()
+    ) -> tuple[OracleState, Ticks]:
+        """Returns the state after as many ticks as there are frames, and what came out.
 
         Raises:
-            SimulationError: the frames do not fit the image or the state.
+            SimulationError: the frames do not fit the image or the state, or a watched core is not there.
         """
         check_frames(frames, len(state.streams), self.image.input_bits)
-        output = np.zeros((*frames.shape[:2], self.image.output_pins), bool)
-        for t in range(frames.shape[1]):
-            ticks = [cores.tick(self._cores, s, f) for s, f in zip(state.streams, frames[:, t], strict=True)]
-            state = OracleState(
-                streams=tuple(after for after, _, _ in ticks),
-                spikes=np.array([spikes for _, spikes, _ in ticks], bool).reshape(state.spikes.shape),
-            )
-            for stream, (_, _, pins) in enumerate(ticks):
-                output[stream, t] = pins
-        return state, output
+        check_watch(watch, len(self.image.core_x))
+        watched = np.asarray(watch, np.int64)
+        shape = (*frames.shape[:2], len(watched), self.image.neuron_type.shape[1])
+        pins = np.zeros((*frames.shape[:2], self.image.output_pins), bool)
+        raster, potential = np.zeros(shape, bool), np.zeros(shape, np.int32)
+        streams, spikes, inputs = list(state.streams), state.spikes.copy(), state.inputs.copy()
+        for s in range(len(streams)):
+            for t, frame in enumerate(frames[s]):
+                streams[s], fired, pins[s, t] = cores.tick(self._cores, streams[s], frame)
+                raster[s, t], potential[s, t] = fired[watched], streams[s].potential[watched]
+                spikes[s] = _push(spikes[s], fired)
+                inputs[s] = _push(inputs[s], frame)
+        after = OracleState(streams=tuple(streams), spikes=spikes, inputs=inputs)
+        return after, Ticks(pins=pins, spikes=raster, potential=potential)
 
     def step(
         self, state: OracleState, frame: Bool[np.ndarray, "batch input_bits"]
     ) -> tuple[OracleState, Bool[np.ndarray, "batch pins"]]:
         """Returns the state after one tick, and its output pins; errors as in `run`."""
-        state, output = self.run(state, frame[:, None])
-        return state, output[:, 0]
+        state, ticks = self.run(state, frame[:, None])
+        return state, ticks.pins[:, 0]
 
-    def spikes(self, state: OracleState) -> Bool[np.ndarray, "batch cores neurons"]:
-        """Returns the neurons that spiked in the last tick."""
-        return state.spikes
+    def save(self, state: OracleState) -> ChipState:
+        """Returns the state in the form that every engine can load."""
+        return ChipState(
+            tick=state.streams[0].tick if state.streams else 0,
+            seeds=np.array([stream.seed for stream in state.streams], np.uint32),
+            potential=np.array([stream.potential for stream in state.streams], np.int32).reshape(
+                -1, *self.image.neuron_type.shape
+            ),
+            spikes=state.spikes,
+            inputs=state.inputs,
+        )
 
-    def potential(self, state: OracleState) -> Int64[np.ndarray, "batch cores neurons"]:
-        """Returns the potential of all neurons after the last tick [LSB]."""
-        shape = state.spikes.shape
-        return np.array([stream.potential for stream in state.streams], np.int64).reshape(shape)
+    def load(self, saved: ChipState) -> OracleState:
+        """Returns the engine's state from a saved one: every spike that is still under way is sent again.
+
+        Raises:
+            SimulationError: it is the state of another image.
+        """
+        check_saved(saved, self.image, self._cores.arch.delay_max)
+        neurons = self.image.neuron_type.shape[1]
+        streams = []
+        for s, seed in enumerate(saved.seeds):
+            scheduler = cores.start(self._cores).scheduler.copy()
+            fired = np.unpackbits(saved.spikes[s], axis=-1, count=neurons, bitorder="little").astype(bool)
+            entered = np.unpackbits(saved.inputs[s], axis=-1, count=self.image.input_bits, bitorder="little").astype(
+                bool
+            )
+            for age in range(1, len(fired) + 1):
+                cores.send(self._cores, scheduler, saved.tick - age, fired[age - 1], entered[age - 1], saved.tick)
+            streams.append(
+                cores.CoresState(
+                    tick=saved.tick,
+                    seed=int(seed),
+                    potential=saved.potential[s].astype(np.int64),
+                    scheduler=scheduler,
+                )
+            )
+        return OracleState(streams=tuple(streams), spikes=saved.spikes, inputs=saved.inputs)
+
+
+def _push(history: UInt8[np.ndarray, "delays *bytes"], bits: Bool[np.ndarray, "*bits"]) -> UInt8[np.ndarray, "..."]:
+    """Returns the history with one more tick in front, and the oldest one gone."""
+    return np.concatenate([np.packbits(bits, axis=-1, bitorder="little")[None], history[:-1]])
+
+
+def _bits(history: UInt8[np.ndarray, "*bytes"], count: int) -> Bool[np.ndarray, "*bits"]:
+    return np.unpackbits(history, axis=-1, count=count, bitorder="little").astype(bool)

@@ -41,13 +41,17 @@ def check_table(found: Findings, shape: str, width: str, unused: str, table: Neu
     if found.total > before:
         return
     lowest, highest = arch.potential_range
+    ranc = arch.neuron == "ranc"
+    truenorth_only = ("stochastic_weights", "leak_reversal", "stochastic_leak", "negative_saturate")
+    highest_below = -arch.threshold_range[0] if ranc else arch.threshold_range[1]
     for name, low, high in (
         ("weights", -arch.weight_max, arch.weight_max),
         ("leak", -arch.leak_max, arch.leak_max),
-        ("threshold", 0, arch.threshold_max),
-        ("negative_threshold", 0, arch.threshold_max),
-        ("mask_bits", 0, arch.threshold_bits),
-        ("reset_mode", 0, max(ResetMode)),
+        ("threshold", *arch.threshold_range),
+        ("negative_threshold", -arch.threshold_range[1] if ranc else 0, highest_below),
+        ("mask_bits", 0, 0 if ranc else arch.threshold_bits),
+        ("reset_mode", 0, ResetMode.SUBTRACT if ranc else max(ResetMode)),
+        *((name, 0, 0) for name in truenorth_only if ranc),
         ("reset", lowest, highest),
         ("initial", lowest, highest),
     ):

@@ -1,0 +1,1 @@
+"""Chips of other tools: their networks and spike files, read and written."""
