@@ -22,7 +22,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 import numpy as np
 
@@ -46,7 +46,8 @@ from tncompile.pipeline import (
     select,
     step_names,
 )
-from tncompile.sim.engine import ENGINES
+from tncompile.reporter import Reporter
+from tncompile.sim.choose import check_name
 from tncompile.verify import verify
 
 RESULTS_FORMAT = 1
@@ -62,19 +63,6 @@ SECTIONS: dict[str, tuple[str, ...]] = {
 
 SEMANTIC_SEED = 0x5EED
 """Mixed into the seed of the images that `--check-semantics` and `--random-images` draw."""
-
-
-@runtime_checkable
-class Reporter(Protocol):
-    """Where the steps say what they are doing."""
-
-    def say(self, text: str) -> None:
-        """Takes a line for people."""
-        ...
-
-    def progress(self, phase: str, done: int, total: int, figures: Mapping[str, float]) -> None:
-        """Takes how far a phase is, and figures to show beside the bar."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -310,11 +298,7 @@ def check_options(experiment: Experiment) -> None:
         ConfigError: an unknown pass, an unknown option of a pass, or an unknown engine.
     """
     pass_configs(experiment.compile)
-    engine = experiment.simulate.engine
-    if engine not in ENGINES:
-        raise ConfigError(
-            f"simulate.engine: no engine is called {engine!r}; choose one of {', '.join(sorted(ENGINES))}"
-        )
+    check_name(experiment.simulate.engine, "simulate.engine")
 
 
 def train_step(
@@ -577,7 +561,7 @@ def simulate_step(
     if image.host is None:
         raise ArtifactError(f"{folder.image}: has no off-chip layers, so it takes no images; compile again")
 
-    reporter.say(f"Simulating {len(pixels):,} frames on engine {options.engine}")
+    reporter.say(f"Simulating {len(pixels):,} frames")
     bits = transduce(image.host, pixels)
     result = simulate_frames(
         image,
@@ -585,7 +569,10 @@ def simulate_step(
         bits,
         engine=options.engine,
         streams=options.streams,
+        devices=options.devices,
+        split=options.split,
         progress=lambda done, total: reporter.progress("simulate", done, total, {}),
+        announce=lambda choice: reporter.say(f"Engine {choice.engine}: {choice.reason}"),
     )
     chip_classes = classify(image.host, result.output_bits)
     model_bits, model_outputs, model_classes = _run_model(model, pixels)
@@ -603,6 +590,7 @@ def simulate_step(
         "ticks_per_s": result.ticks_per_s,
         "streams": result.streams,
         "engine": result.engine,
+        "engine_reason": result.reason,
         "images": experiment.data.name if random is None else f"random, seed {random}",
         "device": device(),
     }

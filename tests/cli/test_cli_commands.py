@@ -18,6 +18,7 @@ import yaml
 from support.command_line import Outcome, command_line, environment, files, invoke, process
 
 from tncompile.pipeline import step_names
+from tncompile.sim import ENGINES
 from tncompile.workflow import SECTIONS
 
 CONTRACT = {
@@ -64,7 +65,9 @@ def test_run_figures_agree_with_one_another(finished: tuple[Path, Outcome]) -> N
     assert simulated["output_spikes"] > 0
     assert simulated["accuracy"] == simulated["model_accuracy"] == train["accuracy"]
     assert simulated["latency_ticks"] == compiled["latency_ticks"] >= 2
-    assert simulated["engine"] == "packed"
+    assert simulated["engine"] in ENGINES
+    assert simulated["engine_reason"] not in ("", "as asked")
+    assert results["experiment"]["simulate"]["engine"] == "auto"
     by_layer, splitters = compiled["cores_by_layer"], compiled["splitters_by_layer"]
     assert set(by_layer) == {"conv0", "conv1"}
     assert sum(by_layer.values()) + compiled["splitter_cores"] == compiled["cores"]
@@ -141,7 +144,7 @@ def test_compile_untrained_needs_no_training(experiment: Path, tmp_path: Path) -
     for index, (step, digest) in enumerate(digests(outcome).items()):
         head = (out / f"stages/{index}-{step}.txt").read_text().splitlines()[0]
         assert re.fullmatch(rf"[A-Z]\w+ {digest}", head)
-    packed = invoke("simulate", out, "--random-images", "--frames", 5, "--json")
+    packed = invoke("simulate", out, "--random-images", "--frames", 5, "--engine", "packed", "--json")
     oracle = invoke("simulate", out, "--random-images", "--frames", 5, "--engine", "oracle", "--json")
     for outcome, engine in ((packed, "packed"), (oracle, "oracle")):
         assert outcome.code == 0, outcome.err
@@ -287,8 +290,11 @@ def test_help_imports_nothing_heavy() -> None:
         assert "tncompile" in ended.stdout + ended.stderr
 
 
+NAMES = ("run", "train", "compile", "simulate", "inspect", "import", "export")
+
+
 def test_every_command_and_option_has_a_line_of_help() -> None:
-    texts = {name: invoke(name, "--help").out for name in ("run", "train", "compile", "simulate", "inspect")}
+    texts = {name: invoke(name, "--help").out for name in NAMES}
     overview = invoke("--help").out
     for name, text in texts.items():
         assert name in overview
@@ -296,8 +302,9 @@ def test_every_command_and_option_has_a_line_of_help() -> None:
             assert option in text
     for option in ("--untrained", "--stop-after", "--start-from", "--dump-ir", "--check-semantics", "--set", "--seed"):
         assert option in texts["compile"]
-    for option in ("--frames", "--engine", "--random-images"):
+    for option in ("--frames", "--engine", "--random-images", "--input", "--output", "--save-state", "--record"):
         assert option in texts["simulate"]
+    assert "--potential-bits" in texts["import"]
     assert "--resume" in texts["train"]
 
 

@@ -10,6 +10,7 @@ import pytest
 from support.command_line import Outcome, files, invoke, process
 
 PASSES = "trinarize, pack, partition, place, route, emit"
+ENGINES = "auto, packed, event, layered, sliced, oracle"
 
 EXPERIMENTS = {
     # name: (old text, new text, exit code, message; {file} is the experiment's path)
@@ -27,7 +28,7 @@ EXPERIMENTS = {
                      f"compile.plaice: there is no such pass; the passes are {PASSES}"),
     "unknown option of a pass": ("moves: 10", "movs: 10", 2, "compile.place.movs: unknown key; did you mean moves?"),
     "unknown engine": ("compile:\n", "simulate:\n  engine: magic\ncompile:\n", 2,
-                       "simulate.engine: no engine is called 'magic'; choose one of oracle, packed"),
+                       f"simulate.engine: no engine is called 'magic'; choose one of {ENGINES}"),
     "a filter of 144 inputs": ("P-20", "S-20", 3,
                                "layer conv1: a filter needs 144 inputs, a core takes 128 (256 axons, 2 an input); "
                                "groups that fit: 2, 4"),
@@ -112,7 +113,7 @@ def test_wrong_options_of_compile_change_nothing(
 
 
 SIMULATIONS = {
-    ("--engine", "magic"): (2, "simulate.engine: no engine is called 'magic'; choose one of oracle, packed"),
+    ("--engine", "magic"): (2, f"simulate.engine: no engine is called 'magic'; choose one of {ENGINES}"),
     ("--frames", "41"): (2, "simulate.frames: 41 frames asked for, digits has 40 test images"),
     ("--set", "compile.place.moves=11"): (
         2, "{dir}/chip.safetensors: was made with compile.place.moves = 10, the experiment says 11; set that back, or "
@@ -136,12 +137,13 @@ def test_wrong_options_of_simulate_change_nothing(arguments: tuple[str, ...], fi
     assert files(folder) == before
 
 
-NO_RUN = (
-    "is no run folder: it has no experiment.yaml; name the folder of an earlier 'tncompile run' or 'tncompile compile'"
+NO_CHIP = (
+    "has no chip image, neither chip.safetensors nor image.safetensors; name the folder of an earlier 'tncompile "
+    "compile' or 'tncompile import'"
 )
 PLACES = {
-    ("simulate", "{tmp}/none"): (4, f"{{tmp}}/none: {NO_RUN}"),
-    ("simulate", "{tmp}"): (4, f"{{tmp}}: {NO_RUN}"),
+    ("simulate", "{tmp}/none"): (4, "{tmp}/none: cannot be read: No such file or directory; check the path"),
+    ("simulate", "{tmp}"): (4, f"{{tmp}}: {NO_CHIP}"),
     ("inspect", "{tmp}/none"): (4, "{tmp}/none: there is no such file or folder; check the path"),
     ("inspect", "{tmp}"): (
         4, "{tmp}: is no run folder: it has neither a model nor stages; name another folder, or a file"),

@@ -14,8 +14,9 @@ from support.command_line import Outcome, files, invoke, process
 
 from tncompile.ir import ChipImage
 from tncompile.ir.io import read_stage, write_stage
+from tncompile.ir.tensors import write_tensors
 from tncompile.ir.text import digest
-from tncompile.nn.store import read_model, write_tensors
+from tncompile.nn.store import read_model
 
 
 def refused(outcome: Outcome, path: Path, *texts: str, code: int = 4) -> None:
@@ -82,7 +83,7 @@ def test_a_file_of_another_version_names_both(folder: Path, experiment: Path, mo
     image, (meta, tensors) = read_stage(folder / "chip.safetensors"), read_model(folder / "model.safetensors")
     with monkeypatch.context() as newer:
         newer.setattr("tncompile.ir.io.FORMAT", 9)
-        newer.setattr("tncompile.nn.store.VERSION", 9)
+        newer.setattr("tncompile.ir.tensors.VERSION", 9)
         write_stage(folder / "chip.safetensors", image)
         write_tensors(folder / "model.safetensors", "model", tensors, meta)
     refused(invoke("simulate", folder), folder / "chip.safetensors", "version 9", "reads version 1")

@@ -170,7 +170,7 @@ def test_reference_lists_every_key(file: Path) -> None:
 def test_reference_shows_types_bounds_and_defaults() -> None:
     found = {key.path: key for key in keys(SimulateConfig, "simulate.")}
     assert (found["simulate.frames"].type, found["simulate.frames"].default) == ("integer ≥ 1 or null", "null")
-    assert found["simulate.engine"].default == '"packed"'
+    assert found["simulate.engine"].default == '"auto"'
     table = markdown(Experiment)
     assert "| `data.name` | `digits` or `mnist`" in table
     assert "| `net.layers` | list of mapping | `required` |" in table

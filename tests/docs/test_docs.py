@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 import typer
+from support.command_line import invoke
 
 from tncompile.cli import app
 from tncompile.config.experiment import Experiment, parse_config
@@ -147,4 +148,24 @@ def test_code_of_the_pass_page_and_of_the_simulator_page_runs():
     image = passes["image"]
     simulator = {"image": image, "frames": np.ones((2, 3, image.input_bits), bool)}
     run_code(ROOT / "docs/simulator.md", simulator)
-    assert simulator["pins"].shape == (2, 3, image.output_pins)
+    assert simulator["ticks"].pins.shape == (2, 3, image.output_pins)
+    assert simulator["ticks"].potential.shape[:3] == (2, 3, 1)
+    assert simulator["saved"].tick == 3
+
+
+def test_the_example_of_other_tools_chips_runs(tmp_path, monkeypatch):
+    page = (ROOT / "docs/simulator.md").read_text(encoding="utf-8")
+    section = tmp_path / "section.md"
+    section.write_text(page[page.index("## Chips of other tools") : page.index("## Frames, streams")], encoding="utf-8")
+    (tmp_path / "tests").symlink_to(ROOT / "tests")
+    monkeypatch.chdir(tmp_path)
+    printed = ""
+    for arguments in command_lines(section):
+        outcome = invoke(*arguments)
+        assert outcome.code == 0, f"{arguments}: {outcome.err}"
+        printed += outcome.out
+    (shown,) = blocks(section, "text")
+    assert shown in printed
+    for name in ("out.csv", "out.sfto", "out.txt", "exported/model.json", "exported/input.sfti"):
+        assert (tmp_path / name).is_file(), name
+    assert list((tmp_path / "exported-ranc").rglob("*.mem"))

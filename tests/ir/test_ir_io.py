@@ -202,6 +202,14 @@ def test_wrong_content_under_a_right_checksum(image_file: Path, change) -> None:
     assert "make it again" in damaged(image_file, change)
 
 
+def test_arrays_of_one_record_fit_one_another(image_file: Path) -> None:
+    def shorten(tensors: dict, metadata: dict) -> None:
+        tensors["dx"] = tensors["dx"][:, :1]
+        metadata["stage"]["dx"] = "int16[3, 1]"
+
+    assert "dx: int16[3, 1] does not fit the arrays beside it" in damaged(image_file, shorten)
+
+
 def test_deep_nesting_is_refused(image_file: Path) -> None:
     bomb = '{"__metadata__":{"tncompile":"\\"checksum\\":\\"' + "0" * 64 + '\\""},"a":' + "[" * 99999
     data = struct.pack("<Q", len(bomb)) + bomb.encode()

@@ -1,49 +1,76 @@
-"""The packed engine against the oracle, tick by tick, on random chips that use everything an image can say."""
+"""What only the packed engine does: groups of cores, packed words, past spikes as bits, and what it compiles."""
 
 from __future__ import annotations
 
 import dataclasses
 
+import jax
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from support.random_chips import SMALL, WIDE, layered_chip, random_chip, random_frames
+from support.random_chips import RANC, SMALL, WIDE, layered_chip, random_chip, random_frames, side_by_side
 
-from tncompile.arch import TRUENORTH
-from tncompile.errors import InfeasibleError, SimulationError
+from tncompile.arch import TRUENORTH, ChipArch
+from tncompile.errors import CapacityError, SimulationError
 from tncompile.ir import ChipImage
-from tncompile.sim import make_engine
+from tncompile.reference import random as truth
+from tncompile.sim import make_engine, packed_layout
 from tncompile.sim.packed import PackedEngine
+from tncompile.sim.packed_tick import threefry
 
 TICKS = 10
 
 
-def assert_equal_runs(image: ChipImage, frames: np.ndarray) -> None:
-    """Compares output pins, all spikes and all potentials of both engines at every tick."""
-    packed, oracle = make_engine("packed", image), make_engine("oracle", image)
-    fast, slow = packed.init(len(frames)), oracle.init(len(frames))
-    for t in range(frames.shape[1]):
-        fast, pins = packed.step(fast, frames[:, t])
-        slow, expected = oracle.step(slow, frames[:, t])
-        np.testing.assert_array_equal(packed.spikes(fast), oracle.spikes(slow), f"spikes in tick {t}")
-        np.testing.assert_array_equal(packed.potential(fast), oracle.potential(slow), f"potentials after tick {t}")
-        np.testing.assert_array_equal(pins, expected, f"output pins in tick {t}")
+def assert_equal_runs(image: ChipImage, frames: np.ndarray) -> PackedEngine:
+    """Compares pins, all spikes, all potentials and the state behind them with the oracle's."""
+    packed, oracle = PackedEngine(image), make_engine("oracle", image)
+    seeds = np.arange(len(frames), dtype=np.uint32) + 5
+    watch = range(len(image.core_x))
+    state, ticks = packed.run(packed.init(len(frames), seeds), frames, watch)
+    after, expected = oracle.run(oracle.init(len(frames), seeds), frames, watch)
+    for name in ("spikes", "potential", "pins"):
+        np.testing.assert_array_equal(getattr(ticks, name), getattr(expected, name), name)
+    actual, saved = packed.save(state), oracle.save(after)
+    for name in ("tick", "seeds", "potential", "spikes", "inputs"):
+        np.testing.assert_array_equal(getattr(actual, name), getattr(saved, name), name)
+    return packed
 
 
-@settings(max_examples=12, deadline=None)
-@given(seed=st.integers(0, 2**32 - 1), cores=st.integers(1, 9), batch=st.integers(1, 3))
-def test_random_chips(seed: int, cores: int, batch: int) -> None:
-    image = random_chip(seed, cores=cores)
-    assert_equal_runs(image, random_frames(image, seed, batch=batch, ticks=TICKS))
+def test_random_words_are_the_reference_s() -> None:
+    key = np.random.default_rng(0).integers(0, 2**32, (4, 100), dtype=np.uint32)
+    actual = jax.jit(lambda a, b, c, d: threefry((a, b), (c, d)))(*key)
+    np.testing.assert_array_equal(actual, truth.threefry((key[0], key[1]), (key[2], key[3])))
 
 
-@settings(max_examples=5, deadline=None)
-@given(seed=st.integers(0, 2**32 - 1))
-def test_random_stateless_chips(seed: int) -> None:
-    image = random_chip(seed, arch=WIDE, stateless=True)
-    assert make_packed(image).init(1).potential is None  # the engine found out
-    assert_equal_runs(image, random_frames(image, seed, batch=2, ticks=TICKS))
+def test_cores_of_all_kinds_on_one_board() -> None:
+    """Groups share wires: each chip's neurons send to the chips of other kinds too."""
+    kinds = (
+        random_chip(1, arch=WIDE, stateless=True),
+        random_chip(2, arch=WIDE),
+        with_random(random_chip(3, arch=WIDE), stochastic_leak=True),
+        with_random(random_chip(4, arch=WIDE), stochastic_weights=True),
+        random_chip(14, arch=WIDE, stochastic=True),
+    )
+    image = side_by_side(kinds)
+    target = np.random.default_rng(0).permutation(len(image.core_x))  # a core's packets go where another's went
+    goal_x, goal_y = image.core_x[:, None] + image.dx, image.core_y[:, None] + image.dy
+    site = {(int(x), int(y)): core for core, (x, y) in enumerate(zip(image.core_x, image.core_y, strict=True))}
+    goal = np.vectorize(lambda x, y: target[site[x, y]])(goal_x, goal_y)
+    sends = image.target_delay > 0
+    image = dataclasses.replace(
+        image,
+        dx=np.where(sends, image.core_x[goal] - image.core_x[:, None], 0).astype(np.int16),
+        dy=np.where(sends, image.core_y[goal] - image.core_y[:, None], 0).astype(np.int16),
+    )
+    engine = assert_equal_runs(image, random_frames(image, 1, batch=2, ticks=TICKS))
+    groups = engine._chip.groups
+    asks = {(g.stateful is not None, g.noise is not None, g.synapses is not None) for g in groups}
+    assert asks == {(False, False, False), (True, False, False), (True, True, False), (True, False, True), (True,) * 3}
+
+
+def test_stateless_neurons_hold_no_potential() -> None:
+    image = random_chip(9, arch=WIDE, stateless=True)
+    engine = assert_equal_runs(image, random_frames(image, 9, batch=2, ticks=TICKS))
+    assert engine.init(1).potential == (None,)
 
 
 def test_stateless_neurons_that_saturate() -> None:
@@ -59,10 +86,57 @@ def test_stateless_neurons_that_saturate() -> None:
     assert_equal_runs(image, random_frames(image, 0, batch=1, ticks=TICKS, rate=0.9))
 
 
-@pytest.mark.parametrize("stateless", [False, True])
-def test_cores_of_256_axons_and_neurons(stateless: bool) -> None:
-    image = random_chip(11, arch=TRUENORTH, cores=6, stateless=stateless)
+@pytest.mark.parametrize("delay_max", [8, 9, 17, 33, 63])
+def test_long_delays(delay_max: int) -> None:
+    """Past spikes are kept in numbers of 8, 16 and 32 bits, and in two of 32 bits."""
+    image = random_chip(delay_max, arch=SMALL.model_copy(update={"delay_max": delay_max}), cores=3)
+    longest = dataclasses.replace(image, target_delay=np.where(image.target_delay, delay_max, 0).astype(np.uint8))
+    for each in (image, longest)[delay_max != 33 :]:
+        assert_equal_runs(each, random_frames(each, 1, batch=1, ticks=delay_max + 4, rate=0.1))
+
+
+@pytest.mark.parametrize("potential_bits", [8, 31, 32])
+def test_wrapping_potentials(potential_bits: int) -> None:
+    """Near the ends of the range; 32 bits leave no room for the spike beside V."""
+    arch = RANC.model_copy(update={"potential_bits": potential_bits})
+    low, high = arch.potential_range
+    image = random_chip(3, arch=arch)
+    near = np.random.default_rng(0).integers(0, 40, len(image.neurons))
+    initial = np.where(near % 2, low + near, high - near).astype(np.int32)
+    table = dataclasses.replace(image.neurons, initial=initial, reset_mode=np.ones_like(image.neurons.reset_mode))
+    image = dataclasses.replace(image, neurons=table)
+    assert_equal_runs(image, random_frames(image, 1, batch=2, ticks=TICKS))
+
+
+def test_thresholds_that_24_random_bits_widen() -> None:
+    arch = SMALL.model_copy(update={"threshold_bits": 24, "potential_bits": 28, "weight_bits": 16})
+    image = random_chip(12, arch=arch)
+    rows = len(image.neurons)
+    table = dataclasses.replace(
+        image.neurons,
+        mask_bits=np.full(rows, 24, np.uint8),
+        negative_saturate=np.arange(rows) % 2 == 0,
+        reset_mode=np.full(rows, 1, np.uint8),
+        initial=np.random.default_rng(1).integers(-(1 << 25), 1 << 25, rows).astype(np.int32),
+    )
+    image = dataclasses.replace(image, neurons=table)
+    assert_equal_runs(image, random_frames(image, 12, batch=2, ticks=TICKS))
+
+
+@pytest.mark.parametrize("kind", ["stateless", "stateful", "stochastic"])
+def test_cores_of_256_axons_and_neurons(kind: str) -> None:
+    image = random_chip(11, arch=TRUENORTH, cores=5, stateless=kind == "stateless", stochastic=kind == "stochastic")
     assert_equal_runs(image, random_frames(image, 11, batch=2, ticks=6))
+
+
+def test_cores_of_odd_sizes() -> None:
+    """Axons that fill neither words nor blocks, all eight types, and inputs that take several rows of sources."""
+    arch = ChipArch(name="odd", axons=77, neurons=8, axon_types=8, delay_max=3, grid=(4, 4))
+    image = random_chip(5, arch=arch, cores=4, stochastic=True)
+    more = dataclasses.replace(
+        image, input_bits=30, packets=dataclasses.replace(image.packets, bit=29 - image.packets.bit)
+    )
+    assert_equal_runs(more, random_frames(more, 5, batch=1, ticks=TICKS))
 
 
 def test_an_axon_of_many_sources() -> None:
@@ -85,10 +159,13 @@ def test_an_axon_of_many_sources() -> None:
     assert_equal_runs(image, random_frames(image, 2, batch=1, ticks=TICKS, rate=0.05))
 
 
-def test_a_chip_without_wires() -> None:
-    image = random_chip(4, cores=2)
+def test_a_chip_without_wires_inputs_and_pins() -> None:
+    image = random_chip(4, cores=2, stochastic=True)
     image = dataclasses.replace(
         image,
+        input_bits=0,
+        output_pins=0,
+        output_pin=np.full_like(image.output_pin, -1),
         target_delay=np.zeros_like(image.target_delay),
         packets=dataclasses.replace(
             image.packets, **{f: getattr(image.packets, f)[:0] for f in ("bit", "x", "y", "axon", "delay")}
@@ -97,63 +174,73 @@ def test_a_chip_without_wires() -> None:
     assert_equal_runs(image, random_frames(image, 4, batch=1, ticks=4))
 
 
-def test_chunks_give_what_one_run_gives() -> None:
-    image = random_chip(21)
-    frames = random_frames(image, 21, batch=3, ticks=12)
-    engine = make_packed(image)
-    whole, expected = engine.run(engine.init(3), frames)
-    state, output = engine.init(3), []
-    for begin in (0, 4, 8):
-        state, pins = engine.run(state, frames[:, begin : begin + 4])
-        output.append(pins)
-    state, nothing = engine.run(state, frames[:, :0])
-    assert nothing.shape == (3, 0, image.output_pins)
-    np.testing.assert_array_equal(np.concatenate(output, axis=1), expected)
-    np.testing.assert_array_equal(engine.potential(state), engine.potential(whole))
-    np.testing.assert_array_equal(engine.spikes(state), engine.spikes(whole))
+def test_watched_cores_in_any_order() -> None:
+    image = side_by_side([random_chip(2, arch=WIDE), random_chip(1, arch=WIDE, stateless=True, cores=3)])
+    frames = random_frames(image, 7, batch=2, ticks=5)
+    engine = PackedEngine(image)
+    _, every = engine.run(engine.init(2), frames, range(12))
+    _, some = engine.run(engine.init(2), frames, [11, 0, 5, 0])
+    np.testing.assert_array_equal(some.spikes, every.spikes[:, :, [11, 0, 5, 0]])
+    np.testing.assert_array_equal(some.potential, every.potential[:, :, [11, 0, 5, 0]])
+    assert every.potential[:, :, :9].any() and not every.potential[:, :, 9:].any()
 
 
-def test_streams_do_not_meet() -> None:
-    image = random_chip(8)
-    frames = random_frames(image, 8, batch=3, ticks=TICKS)
-    engine = make_packed(image)
-    _, together = engine.run(engine.init(3), frames)
-    for stream in range(3):
-        _, alone = engine.run(engine.init(1), frames[stream : stream + 1])
-        np.testing.assert_array_equal(alone[0], together[stream])
+def test_a_state_beyond_2_to_the_32_ticks() -> None:
+    """The tick is a key of the random numbers modulo 2³², and counts on."""
+    image = random_chip(6, stochastic=True)
+    engine, oracle = PackedEngine(image), make_engine("oracle", image)
+    saved = dataclasses.replace(engine.save(engine.init(1)), tick=2**32 - 2)
+    frames = random_frames(image, 6, batch=1, ticks=4)
+    state, ticks = engine.run(engine.load(saved), frames, [0])
+    _, expected = oracle.run(oracle.load(saved), frames, [0])
+    np.testing.assert_array_equal(ticks.potential, expected.potential)
+    assert engine.save(state).tick == 2**32 + 2
+
+
+def test_no_ticks() -> None:
+    image = random_chip(6)
+    engine = PackedEngine(image)
+    state = engine.init(3)
+    after, ticks = engine.run(state, random_frames(image, 0, batch=3, ticks=0), [1, 2])
+    assert after is state
+    assert ticks.pins.shape == (3, 0, image.output_pins)
+    assert ticks.spikes.shape == ticks.potential.shape == (3, 0, 2, SMALL.neurons)
 
 
 def test_a_second_run_compiles_nothing() -> None:
     image = layered_chip(1)
-    engine = make_packed(image)
+    engine = PackedEngine(image)
     frames = random_frames(image, 1, batch=2, ticks=3)
-    engine.prepare(2, 3)
+    engine.prepare(2, 3, [0])
     compiled = dict(engine._compiled)
-    state, _ = engine.run(engine.init(2), frames)
-    engine.run(state, frames)
+    state, _ = engine.run(engine.init(2), frames, [2])
+    engine.run(state, frames, [1])
     assert engine._compiled == compiled
 
 
-def test_random_numbers_are_refused() -> None:
+def test_what_does_not_fit_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     image = random_chip(6)
-    table = dataclasses.replace(image.neurons, mask_bits=np.full(len(image.neurons), 3, np.uint8))
-    for engine in ("packed", "oracle"):
-        with pytest.raises(InfeasibleError, match=r"neuron type 0 .*mask_bits \(TM\) set.*not simulated yet"):
-            make_engine(engine, dataclasses.replace(image, neurons=table))
-
-
-@pytest.mark.parametrize("engine", ["packed", "oracle"])
-def test_frames_that_do_not_fit_are_refused(engine: str) -> None:
-    image = random_chip(6)
-    runner = make_engine(engine, image)
+    runner = PackedEngine(image)
     frames = random_frames(image, 0, batch=2, ticks=3)
     with pytest.raises(SimulationError, match="2 streams, the state has 3"):
         runner.run(runner.init(3), frames)
     with pytest.raises(SimulationError, match=rf"0 input bits a frame, the image takes {image.input_bits}"):
         runner.run(runner.init(2), frames[:, :, :0])
+    with pytest.raises(SimulationError, match="core 9, the image has the cores 0 … 8"):
+        runner.run(runner.init(2), frames, [9])
+    with pytest.raises(SimulationError, match="load a state of this image"):
+        runner.load(PackedEngine(random_chip(6, cores=8)).save(PackedEngine(random_chip(6, cores=8)).init(1)))
+    monkeypatch.setattr(packed_layout, "_COUNT", 1000)
+    with pytest.raises(CapacityError, match="160 neurons and input bits with delays up to 5 ticks make 1280 bits"):
+        PackedEngine(image)
 
 
-def make_packed(image: ChipImage) -> PackedEngine:
-    engine = make_engine("packed", image)
-    assert isinstance(engine, PackedEngine)
-    return engine
+def with_random(image: ChipImage, **flags: bool) -> ChipImage:
+    """Returns the image with flags of the neuron table set for every neuron."""
+    table = image.neurons
+    return dataclasses.replace(
+        image,
+        neurons=dataclasses.replace(
+            table, **{name: np.full_like(getattr(table, name), value) for name, value in flags.items()}
+        ),
+    )

@@ -36,9 +36,29 @@ def test_each_frame_gets_its_own_output(seed: int, streams: int | None) -> None:
 def test_engines_agree() -> None:
     image = layered_chip(7)
     frames = random_frames(image, 7, batch=1, ticks=9)[0]
-    packed, oracle = (simulate_frames(image, WIDE, frames, engine=e, streams=2) for e in ("packed", "oracle"))
-    np.testing.assert_array_equal(packed.output_bits, oracle.output_bits)
-    assert (packed.engine, oracle.engine) == ("packed", "oracle")
+    oracle = simulate_frames(image, WIDE, frames, engine="oracle", streams=2)
+    for name in ("packed", "event", "layered", "sliced", "auto"):
+        result = simulate_frames(image, WIDE, frames, engine=name, streams=2)
+        np.testing.assert_array_equal(result.output_bits, oracle.output_bits, name)
+        assert result.engine == (name if name != "auto" else "event")
+    assert (oracle.engine, oracle.reason) == ("oracle", "as asked")
+
+
+def test_the_engine_is_told_of_before_the_run() -> None:
+    image = layered_chip(7)
+    frames = random_frames(image, 7, batch=1, ticks=100)[0]
+    said: list[str] = []
+    result = simulate_frames(image, WIDE, frames, announce=lambda choice: said.append(choice.engine))
+    assert said == [result.engine] == ["sliced"]
+
+
+def test_devices_take_streams_evenly() -> None:
+    image = layered_chip(7)
+    frames = random_frames(image, 7, batch=1, ticks=9)[0]
+    with pytest.raises(ConfigError, match="engine: event runs on one device, 2 asked for"):
+        simulate_frames(image, WIDE, frames, engine="event", devices=2)
+    with pytest.raises(ConfigError, match="1000"):
+        simulate_frames(image, WIDE, frames, devices=1000)  # more than there are
 
 
 def test_chunks_do_not_show_and_tell_the_progress(monkeypatch: pytest.MonkeyPatch) -> None:

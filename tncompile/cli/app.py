@@ -10,11 +10,11 @@ from typing import Annotated, Any
 import typer
 
 from tncompile import __version__
-from tncompile.cli.guard import guarded, interruptible
+from tncompile.cli.guard import guarded, interruptible, stoppable
 
 app = typer.Typer(
     name="tncompile",
-    help="Train, compile and simulate trinary spiking networks for TrueNorth-class chips.",
+    help="Train, compile and simulate spiking networks for TrueNorth-class chips.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -38,7 +38,10 @@ Set = Annotated[
     list[str] | None, typer.Option("--set", metavar="A.B=V", help="Overrides a key of the experiment; may be repeated.")
 ]
 Seed = Annotated[int | None, typer.Option("--seed", min=0, help="Overrides the experiment's seed.")]
-ImageSeed = Annotated[int | None, typer.Option("--seed", min=0, help="Seed of --random-images. [default: the run's]")]
+SimulateSeed = Annotated[
+    int | None,
+    typer.Option("--seed", min=0, help="Seed of --random-images [the run's], or of neurons that draw numbers [0]."),
+]
 Json = Annotated[bool, typer.Option("--json", help="Results as JSON on stdout; text for people goes to stderr.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress, only results and errors.")]
 Resume = Annotated[bool, typer.Option("--resume", help="Go on from the last checkpoint.")]
@@ -53,7 +56,59 @@ CheckSemantics = Annotated[
     typer.Option("--check-semantics", metavar="N", min=0, help="Run N random images before and after each pass."),
 ]
 Frames = Annotated[int | None, typer.Option("--frames", metavar="N", min=1, help="Test images. [default: all]")]
-Engine = Annotated[str | None, typer.Option("--engine", metavar="NAME", help="Simulator engine. [default: packed]")]
+Engine = Annotated[
+    str | None,
+    typer.Option("--engine", metavar="NAME", help="Simulator engine. [default: auto, which says why]"),
+]
+Streams = Annotated[
+    int | None,
+    typer.Option("--streams", metavar="N", min=1, help="Chips side by side. [default: as the input has]"),
+]
+Devices = Annotated[
+    int | None, typer.Option("--devices", metavar="N", min=1, help="Devices that share the work. [default: 1]")
+]
+Split = Annotated[
+    str | None, typer.Option("--split", metavar="streams|cores", help="What is dealt to them. [default: streams]")
+]
+Input = Annotated[
+    Path | None,
+    typer.Option("--input", metavar="SPIKES", help="Run these spikes: .csv, .npz, .parquet, IBM's or RANC's."),
+]
+Ticks = Annotated[
+    int | None,
+    typer.Option("--ticks", metavar="N", min=1, help="Ticks to run. [default: until the input is through]"),
+]
+Output = Annotated[
+    Path | None,
+    typer.Option("--output", metavar="FILE", help="Output spikes, kind by ending, such as .csv; - is stdout."),
+]
+Expect = Annotated[
+    Path | None, typer.Option("--expect", metavar="SPIKES", help="Compare the output spikes with these.")
+]
+Record = Annotated[
+    Path | None, typer.Option("--record", metavar="FILE", help="Spikes of the watched cores: .csv, .npz or .parquet.")
+]
+Watch = Annotated[
+    str | None, typer.Option("--watch", metavar="CORES", help="Cores to record, such as 0,5,7-9. [default: all]")
+]
+Potentials = Annotated[bool, typer.Option("--potentials", help="Record potentials too, a row a neuron and tick.")]
+State = Annotated[Path | None, typer.Option("--state", metavar="FILE", help="Go on from a saved state.")]
+SaveState = Annotated[
+    Path | None, typer.Option("--save-state", metavar="FILE", help="Save the state at the end, or at an interrupt.")
+]
+Format = Annotated[str | None, typer.Option("--format", metavar="ibm|ranc", help="Kind of file. [default: by content]")]
+ToFormat = Annotated[str, typer.Option("--format", metavar="ibm|ranc", help="What to write.")]
+NewFolder = Annotated[Path, typer.Option("--out", metavar="DIR", parser=_folder, help="Folder to write.")]
+RancConfig = Annotated[
+    Path | None, typer.Option("--config", metavar="FILE", help="RANC's config.json. [default: what the network shows]")
+]
+PotentialBits = Annotated[
+    int | None,
+    typer.Option("--potential-bits", metavar="N", help="Width of RANC's potentials. [default: 32]"),
+]
+ChipPath = Annotated[
+    Path, typer.Argument(metavar="DIR", help="A run or import folder, or a chip image.", show_default=False)
+]
 Neuron = Annotated[
     str | None, typer.Option("--neuron", metavar="CORE,NEURON", help="Say which value of the net a neuron carries.")
 ]
@@ -170,27 +225,120 @@ def compile(
 @app.command()
 @guarded
 def simulate(
-    folder: Folder,
+    folder: ChipPath,
     frames: Frames = None,
-    engine: Engine = None,
     random_images: RandomImages = False,
+    input: Input = None,
+    ticks: Ticks = None,
+    output: Output = None,
+    expect: Expect = None,
+    record: Record = None,
+    watch: Watch = None,
+    potentials: Potentials = False,
+    state: State = None,
+    save_state: SaveState = None,
+    engine: Engine = None,
+    streams: Streams = None,
+    devices: Devices = None,
+    split: Split = None,
     overrides: Set = None,
-    seed: ImageSeed = None,
+    seed: SimulateSeed = None,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Run a chip image on the data set, and compare every output spike with the model."""
+    """Run a chip: on the data set, comparing every spike with the model; or on spikes, those of other tools too."""
+    files = {
+        "--input": input, "--ticks": ticks, "--output": output, "--expect": expect, "--record": record,
+        "--watch": watch, "--potentials": potentials or None, "--state": state, "--save-state": save_state,
+    }  # fmt: skip
+    images = {"--frames": frames, "--random-images": random_images or None, "--set": overrides}
+    if not (folder / "experiment.yaml").is_file() or any(value is not None for value in files.values()):
+        how = {"engine": engine, "streams": streams, "devices": devices, "split": split, "seed": seed}
+        _simulate_spikes(folder, files, images, how, as_json, quiet)
+        return
     from tncompile import workflow
     from tncompile.config.experiment import load_experiment
 
     run_folder = workflow.RunFolder(folder)
-    run_folder.check()
-    options = [*(overrides or []), *_option("simulate.frames", frames), *_option("simulate.engine", engine)]
+    keys = {"frames": frames, "engine": engine, "streams": streams, "devices": devices, "split": split}
+    options = [*(overrides or []), *(part for key, value in keys.items() for part in _option(f"simulate.{key}", value))]
     loaded = load_experiment(run_folder.experiment, options)
     drawn = (loaded.seed if seed is None else seed) if random_images else None
     with interruptible(lambda: _after_simulating(run_folder)), _terminal(quiet) as terminal:
         results = workflow.simulate_step(loaded, run_folder, terminal, random=drawn)
     _finish(results, run_folder, as_json, quiet)
+
+
+def _simulate_spikes(
+    path: Path,
+    files: dict[str, Any],
+    images: dict[str, Any],
+    how: dict[str, Any],
+    as_json: bool,
+    quiet: bool,
+) -> None:
+    """Runs spikes through a chip; `files`, `images` and `how` are the options by name, None where not given."""
+    from tncompile import chip_run
+    from tncompile.errors import ConfigError, SimulationError
+
+    for option, value in images.items():
+        if value is not None:
+            raise ConfigError(f"{option}: is for test images in a run folder, not for a run of spikes; leave it out")
+    options = {option.removeprefix("--").replace("-", "_"): value for option, value in files.items()} | how
+    given = {option: value for option, value in options.items() if value is not None}
+    if "watch" in given:
+        given["watch"] = chip_run.parse_cores(given["watch"])
+    if as_json and given.get("output") == chip_run.STDOUT:
+        raise ConfigError("--output -: standard output takes the spikes or --json, not both; name a file")
+    run = chip_run.SpikeRun(**given)
+    resumable = run.save_state is not None
+    with interruptible(lambda: _AFTER_SPIKES), _terminal(quiet) as terminal, stoppable(resumable) as stop:
+        figures = chip_run.run_spikes(path, run, terminal, stop)
+    if figures["ticks"] < figures["ticks_asked"]:
+        raise KeyboardInterrupt(chip_run.advice(path, run, figures))
+    _print(figures, chip_run.summary(figures), as_json, quiet, to_stderr=as_json or run.output == chip_run.STDOUT)
+    if difference := chip_run.describe_difference(figures):
+        raise SimulationError(difference)
+
+
+_AFTER_SPIKES = "nothing is kept; with --save-state FILE, an interrupted run is kept up to there and can go on"
+
+
+@app.command(name="import")
+@guarded
+def import_(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A chip of other tools.", show_default=False)],
+    out: NewFolder,
+    kind: Format = None,
+    config: RancConfig = None,
+    potential_bits: PotentialBits = None,
+    as_json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Read IBM's TrueNorth model JSON or RANC's network JSON, to be simulated."""
+    from tncompile import chip_run
+
+    with interruptible(lambda: "nothing is imported"):
+        found = chip_run.import_chip(file, out, kind=kind, config=config, potential_bits=potential_bits)
+    _print(found, chip_run.import_summary(found, out), as_json, quiet, to_stderr=as_json)
+
+
+@app.command()
+@guarded
+def export(
+    folder: ChipPath,
+    kind: ToFormat,
+    out: NewFolder,
+    input: Input = None,
+    as_json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Write a chip image, and input spikes, in IBM's or RANC's format."""
+    from tncompile import chip_run
+
+    with interruptible(lambda: "export again"):
+        written = chip_run.export_chip(folder, out, kind=kind, source=input)
+    _print(written, chip_run.export_summary(written), as_json, quiet, to_stderr=as_json)
 
 
 @app.command()
@@ -206,7 +354,6 @@ def inspect(
     """Say what is in a run folder or file: layers, cores a layer, utilisation, limits used."""
     from tncompile import workflow
     from tncompile.report.inspect import inspect_neuron, inspect_path, inspect_value, write_graph
-    from tncompile.report.tables import print_inspection
 
     if neuron is None and value is None and graph is None:
         found = inspect_path(path)
@@ -215,10 +362,17 @@ def inspect(
         found = {} if neuron is None else inspect_neuron(cores, neuron)
         found |= {} if value is None else inspect_value(cores, value)
         found |= {} if graph is None else write_graph(cores, graph)
+    _print(found, found, as_json, quiet, to_stderr=as_json)
+
+
+def _print(found: dict[str, Any], summary: dict[str, Any], as_json: bool, quiet: bool, *, to_stderr: bool) -> None:
+    """Prints what a command found: all of it as JSON, a summary for people, or both."""
+    from tncompile.report.tables import print_inspection
+
     if as_json:
         print(json.dumps(found, indent=2), flush=True)
     if not (quiet and as_json):
-        print_inspection(found, to_stderr=as_json)
+        print_inspection(summary, to_stderr=to_stderr)
 
 
 def _option(key: str, value: Any) -> list[str]:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import functools
 import os
+import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from tncompile.errors import ArtifactError, InternalError, TnCompileError
 
@@ -29,6 +30,35 @@ def interruptible(advice: Callable[[], str]) -> Iterator[None]:
         yield
     except KeyboardInterrupt as interrupt:
         raise KeyboardInterrupt(advice()) from interrupt
+
+
+@contextmanager
+def stoppable(wanted: bool) -> Iterator[Callable[[], bool]]:
+    """Gives a function that says whether to stop, which an interrupt or a request to terminate then is.
+
+    What runs inside ends by itself soon after; a second interrupt ends it at once.
+
+    Args:
+        wanted: if not, both signals do what they always do.
+    """
+    asked = False
+    before: dict[signal.Signals, Any] = {}
+
+    def ask(number: int, frame: object) -> None:
+        nonlocal asked
+        asked = True
+        restore()
+
+    def restore() -> None:
+        for sent, handler in before.items():
+            signal.signal(sent, handler)
+
+    if wanted:
+        before = {sent: signal.signal(sent, ask) for sent in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield lambda: asked
+    finally:
+        restore()
 
 
 def guarded(command: F) -> F:

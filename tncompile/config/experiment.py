@@ -6,7 +6,7 @@ import difflib
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeVar, get_args
+from typing import Any, Literal, TypeVar, get_args
 
 from pydantic import BaseModel, Field, ValidationError
 
@@ -25,13 +25,17 @@ class SimulateConfig(Config):
     """How the chip image is simulated."""
 
     frames: int | None = Field(default=None, ge=1, description="test images to simulate; left out: all")
-    engine: str = Field(default="packed", min_length=1, description="simulator")
+    engine: str = Field(
+        default="auto", min_length=1, description="simulator; auto: by looking at the image, the frames and the machine"
+    )
     streams: int | None = Field(
         default=None,
         ge=1,
         description="copies of the chip that are simulated side by side, each with its share of the frames; left out: "
         "as many as suit the frames",
     )
+    devices: int = Field(default=1, ge=1, description="devices that share the simulation, with engine packed")
+    split: Literal["streams", "cores"] = Field(default="streams", description="what is dealt to the devices")
 
 
 class Experiment(Config):

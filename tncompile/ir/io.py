@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import io
 import json
 import os
 import re
 import types
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar, Union, get_args, get_origin, overload
 
 import numpy as np
 import safetensors.numpy
-from jaxtyping import Shaped, jaxtyped
+from jaxtyping import Shaped
 from safetensors import SafetensorError
 
 import tncompile
@@ -60,21 +63,22 @@ class StageHeader:
     source: str | None
 
 
-def atomic_write(path: str | os.PathLike[str], content: bytes | str) -> None:
-    """Writes a whole file or nothing: it appears under its name only when all of it is on disk.
+@contextmanager
+def atomic_file(path: str | os.PathLike[str]) -> Iterator[io.BufferedRandom]:
+    """Gives a file to be written piece by piece, which appears under its name only when all of it is on disk.
 
-    The folder is made if need be.
+    The folder is made if need be. After an exception, nothing is left behind.
 
     Raises:
-        ArtifactError: the file cannot be written; nothing is left behind.
+        ArtifactError: the file cannot be written.
     """
     path = Path(path)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
-            with temporary.open("wb") as file:
-                file.write(content.encode() if isinstance(content, str) else content)
+            with temporary.open("w+b") as file:
+                yield file
                 file.flush()
                 os.fsync(file.fileno())
             os.replace(temporary, path)
@@ -85,6 +89,16 @@ def atomic_write(path: str | os.PathLike[str], content: bytes | str) -> None:
         raise ArtifactError(
             f"{path}: cannot be written: {error.strerror or error}; make room or choose another folder"
         ) from error
+
+
+def atomic_write(path: str | os.PathLike[str], content: bytes | str) -> None:
+    """Writes a whole file or nothing, as `atomic_file`.
+
+    Raises:
+        ArtifactError: the file cannot be written; nothing is left behind.
+    """
+    with atomic_file(path) as file:
+        file.write(content.encode() if isinstance(content, str) else content)
 
 
 def read_bytes(path: str | os.PathLike[str]) -> bytes:
@@ -266,9 +280,12 @@ def _decode_record(
         keys = sorted(value) if isinstance(value, dict) else type(value).__name__
         raise _Malformed(f"{path or kind.__name__}: has {keys}, expected {sorted(stored)}")
     fields = {name: _decode(value[name], declared[name], _join(path, name), tensors) for name in stored}
-    with jaxtyped("context"):  # dimensions of one name must have one size within a record
-        for name, item in fields.items():
-            if isinstance(item, np.ndarray) and not isinstance(item, declared[name]):
+    sizes: dict[str, int] = {}
+    for name, item in fields.items():
+        if isinstance(item, np.ndarray):
+            # Not `jaxtyped("context")`, which would do the same and import JAX.
+            dimensions = zip(declared[name].dim_str.split(), item.shape, strict=True)
+            if any(sizes.setdefault(dimension, size) != size for dimension, size in dimensions):
                 raise _Malformed(f"{_join(path, name)}: {describe_array(item)} does not fit the arrays beside it")
     return kind(**fields, **({"source": source} if "source" in declared else {}))
 

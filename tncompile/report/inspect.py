@@ -13,6 +13,7 @@ from tncompile.analysis.graph import core_graph
 from tncompile.analysis.neuron_map import carried_by, neurons_of
 from tncompile.analysis.utilisation import utilisation
 from tncompile.arch import ChipArch
+from tncompile.chip_run import IMPORTED, open_chip, read_import
 from tncompile.errors import ArtifactError, ConfigError
 from tncompile.ir import (
     ChipImage,
@@ -96,6 +97,8 @@ def _numbers(option: str, parts: list[str], form: str, example: str, count: int)
 
 
 def _folder(path: Path) -> dict[str, Any]:
+    if (path / IMPORTED).exists():
+        return _imported(path)
     stages = sorted((path / "stages").glob("*.safetensors"))
     models = [path / name for name in _MODELS if (path / name).exists()]
     if not stages and not models:
@@ -115,6 +118,14 @@ def _folder(path: Path) -> dict[str, Any]:
     if (path / _IMAGE).exists():
         found |= {k: v for k, v in _file(path / _IMAGE).items() if k not in ("kind", "file")}
     return found
+
+
+def _imported(path: Path) -> dict[str, Any]:
+    told = read_import(path)
+    image = {key: value for key, value in _image(open_chip(path).image).items() if key != "kind"}
+    source = {key: told[key] for key in ("source", "sha256", "input_spikes")}
+    notes = [{"note": note} for note in told["notes"]]
+    return {"folder": str(path), "imported_as": told["kind"], **source, **image, "notes": notes}
 
 
 def _file(path: Path) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from jaxtyping import Bool
 from tncompile.arch import ChipArch
 from tncompile.errors import ConfigError, SimulationError
 from tncompile.ir import ChipImage
-from tncompile.sim.engine import make_engine
+from tncompile.sim.choose import AUTO, Choice, choose_engine
 from tncompile.sim.wiring import image_arch
 
 _CHUNK_BYTES = 1 << 26  # of input and output bits at a time [byte]
@@ -26,6 +26,7 @@ class FrameResult:
     Attributes:
         output_bits: spikes on the output pins, `latency` ticks after each frame's entry.
         engine: its name.
+        reason: why it was chosen.
         streams: how many ran side by side.
         ticks: ticks that each stream ran [tick].
         seconds: time that the ticks took, without layout and compilation [s].
@@ -35,6 +36,7 @@ class FrameResult:
 
     output_bits: Bool[np.ndarray, "n pins"]
     engine: str
+    reason: str
     streams: int
     ticks: int
     seconds: float
@@ -55,9 +57,12 @@ def simulate_frames(
     arch: ChipArch,
     input_bits: Bool[np.ndarray, "n bits"],
     *,
-    engine: str = "packed",
+    engine: str = AUTO,
     streams: int | None = None,
+    devices: int = 1,
+    split: str = "streams",
     progress: Callable[[int, int], None] | None = None,
+    announce: Callable[[Choice], None] | None = None,
 ) -> FrameResult:
     """Returns the output spikes of frames that enter one a tick.
 
@@ -68,13 +73,16 @@ def simulate_frames(
         image: a feed-forward chip.
         arch: the chip that it must have been made for.
         input_bits: the transduction's bits of each frame.
-        engine: name of the engine.
-        streams: how many side by side, or None for a number that suits the frames.
+        engine: name of the engine, or `auto`.
+        streams: how many side by side, or None for a number that suits the frames and the devices.
+        devices: how many share the work.
+        split: what is dealt to them: "streams" or "cores".
         progress: called with the finished and all ticks of a stream, after each chunk.
+        announce: told of the engine, before it gets ready.
 
     Raises:
-        ConfigError: no engine has the name, or `streams` is below 1.
-        InfeasibleError: a neuron needs random numbers, or the image is too large for the engine.
+        ConfigError: no engine has the name, `streams` is below 1, or there are not so many devices.
+        InfeasibleError: the engine cannot run such an image.
         SimulationError: the image is not for this chip, disagrees with itself, or has no known latency; or the frames
             do not fit it.
     """
@@ -93,25 +101,29 @@ def simulate_frames(
     frames = len(input_bits)
     if streams is None:
         streams = max(1, min(_STREAMS, frames // (4 * max(1, image.latency))))
+        streams += -streams % devices if split == "streams" else 0
     each = -(-frames // streams)  # frames a stream
     ticks = each + image.latency
     chunk = max(1, min(_CHUNK_TICKS, ticks, _CHUNK_BYTES // (streams * (image.input_bits + image.output_pins) + 1)))
 
-    runner = make_engine(engine, image)
+    runner, choice = choose_engine(image, engine, streams=streams, ticks=ticks, devices=devices, split=split)
+    if announce is not None:
+        announce(choice)
     runner.prepare(streams, chunk)
     state = runner.init(streams)
     output = np.zeros((streams, each, image.output_pins), bool)
     begin = time.perf_counter()
     for start in range(0, ticks, chunk):
-        state, pins = runner.run(state, _enter(input_bits, streams, each, start, start + chunk))
+        state, out = runner.run(state, _enter(input_bits, streams, each, start, start + chunk))
         first, last = max(start, image.latency), min(start + chunk, ticks)
         if first < last:
-            output[:, first - image.latency : last - image.latency] = pins[:, first - start : last - start]
+            output[:, first - image.latency : last - image.latency] = out.pins[:, first - start : last - start]
         if progress is not None:
             progress(last, ticks)
     return FrameResult(
         output_bits=output.reshape(-1, image.output_pins)[:frames],
-        engine=engine,
+        engine=choice.engine,
+        reason=choice.reason,
         streams=streams,
         ticks=ticks,
         seconds=time.perf_counter() - begin,

@@ -10,7 +10,7 @@ import jax
 import numpy as np
 
 from tncompile.errors import ArtifactError, ConfigError
-from tncompile.nn.store import read_tensors, write_tensors
+from tncompile.ir.tensors import read_tensors, write_tensors
 
 KEPT = 2
 """Checkpoints that are kept."""
