@@ -34,6 +34,9 @@ TOGETHER = 64
 """Up to so many streams, contestants take turns; more of them, one after the other, for the memory's sake."""
 
 FULL_CHIP = 4096
+SLOW = ("scipy-dense", "brian2")
+"""Contestants that `--quick` leaves out of a full chip: they take longest to build."""
+
 GROWTH = (64, 256, 1024, 4096, 16384, 65536)
 FRAME_ENGINES = {
     "sliced": {1: 1024, 16: 128, 64: 64, 512: 64},
@@ -101,7 +104,9 @@ def command_line(description: str | None) -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     rivals = [name for name in [*CONTESTANTS, *FRAME_RIVALS] if name not in ENGINES]
-    parser.add_argument("--cases", nargs="+", choices="abc", default=list("abc"), metavar="CASE", help="of a, b and c")
+    parser.add_argument(
+        "--cases", nargs="+", choices=list("abc"), default=list("abc"), metavar="CASE", help="of a, b and c"
+    )
     parser.add_argument(
         "--engines", nargs="*", choices=FRAME_ENGINES, default=list(FRAME_ENGINES), metavar="NAME",
         help=f"ours, of {', '.join(FRAME_ENGINES)}",
@@ -184,7 +189,7 @@ def _figures(seconds: Sequence[float], units: float) -> dict[str, Any]:
 
 
 def _rounds(options: argparse.Namespace) -> int:
-    return 2 if options.quick else 4
+    return 2 if options.quick else 3
 
 
 def _batches(options: argparse.Namespace) -> list[int]:
@@ -202,7 +207,7 @@ def _say(text: str) -> None:
 def _full_chip(results: Results, options: argparse.Namespace) -> None:
     names = [name for name in CONTESTANTS if name in [*options.engines, *options.rivals]]
     if options.quick and options.cores == FULL_CHIP:
-        names = [name for name in names if name != "brian2"]  # takes a minute to build
+        names = [name for name in names if name not in SLOW]
     for rate in options.rate:
         batches = [
             b for b in _batches(options) if any(results.line(_key_a(options, rate, b, n)) is None for n in names)
@@ -273,7 +278,7 @@ def _column(
         known: seconds a tick and stream of earlier batches; this one is added.
         failures: why somebody takes no further part; more are added.
     """
-    rounds, checked = _rounds(options), _checked(batch)
+    rounds, checked = _rounds(options) if batch <= TOGETHER else 1, _checked(batch)
     ticks: dict[str, int] = {}
     for name, worker in workers.items():
         key = _key_a(options, rate, batch, name)
@@ -610,4 +615,10 @@ def plot_growth(results: Results) -> None:
     }
     series = {name: points for name, points in series.items() if points}
     if series:
-        plot(ROOT / "benchmarks/images/growth.png", "cores", "time of a tick [ms]", series)
+        plot(
+            ROOT / "benchmarks/images/growth.png",
+            "cores",
+            "time of a tick [ms]",
+            series,
+            ("a chip, 1,000 ticks/s", 1.0),
+        )

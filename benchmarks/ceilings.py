@@ -228,24 +228,34 @@ def _add(total, weights, times):
 
 
 @numba.njit(nogil=True)
+def _full(x, y, z):
+    return x ^ y ^ z, (x & y) | (z & (x ^ y))
+
+
+@numba.njit(nogil=True)
 def _adders(words, times):
-    """Adds up seven words bit by bit to three, in four full adders, so many times; words hold seven equal parts."""
-    n = len(words) // 7
-    a, b, c, d = words[:n], words[n : 2 * n], words[2 * n : 3 * n], words[3 * n : 4 * n]
-    e, f, g = words[4 * n : 5 * n], words[5 * n : 6 * n], words[6 * n : 7 * n]
-    ones = twos = fours = np.uint64(0)
+    """Adds up 15 words bit by bit to four, in 11 full adders, so many times; words hold 15 equal parts."""
+    n = len(words) // 15
+    w = words[: 15 * n].reshape(15, n)
+    ones = twos = fours = eights = np.uint64(0)
     for k in range(times):
         for i in range(n):
-            x, y, z = a[i] ^ np.uint64(k), b[i], c[i]
-            s, p = x ^ y ^ z, (x & y) | (z & (x ^ y))
-            x, y = d[i], e[i]
-            s, q = x ^ y ^ s, (x & y) | (s & (x ^ y))
-            x, y = f[i], g[i]
-            s, r = x ^ y ^ s, (x & y) | (s & (x ^ y))
-            ones ^= s
-            twos ^= p ^ q ^ r
-            fours ^= (p & q) | (r & (p ^ q))
-    return ones ^ twos ^ fours
+            a, p = _full(w[0, i] ^ np.uint64(k), w[1, i], w[2, i])
+            b, q = _full(w[3, i], w[4, i], w[5, i])
+            c, r = _full(w[6, i], w[7, i], w[8, i])
+            d, s = _full(w[9, i], w[10, i], w[11, i])
+            e, t = _full(w[12, i], w[13, i], w[14, i])
+            a, u = _full(a, b, c)
+            a, v = _full(a, d, e)
+            p, x = _full(p, q, r)
+            s, y = _full(s, t, u)
+            p, z = _full(p, s, v)
+            x, y = _full(x, y, z)
+            ones ^= a
+            twos ^= p
+            fours ^= x
+            eights ^= y
+    return ones ^ twos ^ fours ^ eights
 
 
 @numba.njit(nogil=True)
@@ -259,7 +269,7 @@ def _numba(best: Best) -> dict[str, float]:
     large = rng.integers(0, 1 << 60, 1 << 25, np.uint64)
     other = np.zeros_like(large)
     crossbars = large[: 1 << 22]  # 33.5 MB
-    rows = large[: THREADS * 2688]  # 21.5 kB a core
+    rows = large[: THREADS * 2880]  # 23 kB a core
     few, more = large[: THREADS * 1024], large[-THREADS * 1024 :]  # 8 kB a core
     total, weights = np.ones((2, THREADS * 4096), np.int16)
     spikes, target = np.ones((2, 1 << 20), np.uint8)
@@ -279,7 +289,7 @@ def _numba(best: Best) -> dict[str, float]:
             "popcount": few.size * times / seconds(_popcount, few, more, times),
             "popcount_memory": crossbars.size / seconds(_popcount_once, crossbars, np.uint64(3)),
             "additions": total.size * times / seconds(_add, total, weights, times),
-            "adders": 4 * rows.size / 7 * times / seconds(_adders, rows, times),
+            "adders": 11 * rows.size / 15 * times / seconds(_adders, rows, times),
             "gather": index.size / best(lambda: list(pool.map(
                 _gather, [spikes] * THREADS, np.array_split(index, THREADS), np.array_split(target, THREADS)
             ))),

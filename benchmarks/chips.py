@@ -95,20 +95,23 @@ def full_chip(rate: float, cores: int = 4096, seed: int = 0) -> ChipImage:
 def start(image: ChipImage, streams: Sequence[int], seed: int = 0) -> Int32[np.ndarray, "streams cores neurons"]:
     """Returns potentials from which the chip fires at its rate at once, others in each stream [LSB].
 
-    V is anything in 0 … α − 1, so that as many neurons come to α in the first tick as in any other.
+    V is anything in 0 … α − 1, so that as many neurons come to α in the first tick as in any other. The streams have
+    the same random numbers, dealt to the neurons from another one on.
 
     Args:
         image: a `full_chip`.
         streams: which; a stream's potentials do not depend on what others are asked for.
         seed: of everything random.
     """
-    threshold = image.neurons.threshold[image.neuron_type].astype(np.float32)
-    potential = np.empty((len(streams), *threshold.shape), np.int32)
+    threshold = image.neurons.threshold[image.neuron_type].ravel().astype(np.float32)
+    uniform = np.random.default_rng(seed).random(threshold.size, np.float32)
+    potential = np.empty((len(streams), *image.neuron_type.shape), np.int32)
     for row, stream in enumerate(streams):
-        uniform = np.random.default_rng([seed, stream]).random(threshold.shape, np.float32)
-        uniform *= threshold
-        potential[row] = uniform  # rounds towards 0
-    return np.minimum(potential, threshold.astype(np.int32) - 1, out=potential)
+        begin = int(np.random.default_rng([seed, stream]).integers(threshold.size))
+        turned = np.roll(uniform, begin)  # 512 streams of new numbers for 4096 cores would take a minute
+        turned *= threshold
+        potential[row].ravel()[:] = np.minimum(turned, threshold - 1, out=turned)  # rounds towards 0
+    return potential
 
 
 def _neurons(rng: np.random.Generator, rate: float, arch: ChipArch) -> NeuronTable:

@@ -171,8 +171,21 @@ def fill(text: str, page: Path = README) -> None:
     atomic_write(page, f"{before}{begin}\n\n{text.strip()}\n\n{end}{after}")
 
 
-def plot(path: Path, label_x: str, label_y: str, series: dict[str, list[tuple[float, float]]]) -> bool:
-    """Draws lines on logarithmic axes into a picture; returns whether matplotlib is there to do it."""
+def plot(
+    path: Path,
+    label_x: str,
+    label_y: str,
+    series: dict[str, list[tuple[float, float]]],
+    level: tuple[str, float] | None = None,
+) -> bool:
+    """Draws lines on logarithmic axes into a picture; returns whether matplotlib is there to do it.
+
+    Args:
+        path: the picture.
+        label_x, label_y: of the axes.
+        series: lines by name.
+        level: name and height of a dashed line.
+    """
     try:
         from matplotlib.figure import Figure
     except ImportError:
@@ -182,6 +195,8 @@ def plot(path: Path, label_x: str, label_y: str, series: dict[str, list[tuple[fl
     for (name, points), marker in zip(series.items(), "osD^v", strict=False):
         x, y = zip(*sorted(points), strict=True)
         axes.loglog(x, y, marker=marker, label=name)
+    if level is not None:
+        axes.axhline(level[1], color="grey", linestyle="dashed", label=level[0])
     ticks = sorted({x for points in series.values() for x, _ in points})
     axes.set_xticks(ticks, [f"{int(x):,}" for x in ticks])
     axes.minorticks_off()

@@ -110,7 +110,7 @@ class EngineSimulator:
         return self._saved
 
     def spikes(self) -> Bool[np.ndarray, "batch cores neurons"]:
-        return np.unpackbits(self._save().spikes[:, 0], axis=-1, bitorder="little").astype(bool)
+        return np.unpackbits(self._save().spikes[:, 0], axis=-1, bitorder="little").view(bool)
 
     def potential(self) -> Int32[np.ndarray, "batch cores neurons"]:
         return self._save().potential

@@ -167,8 +167,19 @@ def test_tables_of_the_readme_are_those_of_the_figures():
     assert cases.report(figures) in results.README.read_text()
 
 
+def test_tables_go_between_the_markers_of_a_page(tmp_path):
+    page = tmp_path / "page.md"
+    page.write_text("\n".join(["above", results.MARKERS[0], "old", results.MARKERS[1], "below"]))
+    for _ in range(2):
+        results.fill("new", page)
+    assert page.read_text() == "\n".join(["above", results.MARKERS[0], "", "new", "", results.MARKERS[1], "below"])
+    page.write_text("no markers")
+    with pytest.raises(ValueError, match="has no lines"):
+        results.fill("new", page)
+
+
 def test_pictures(tmp_path):
     if importlib.util.find_spec("matplotlib") is None:
         pytest.skip("matplotlib is not installed")
-    assert results.plot(tmp_path / "a" / "plot.png", "x", "y", {"one": [(64, 2.0), (4096, 1.0)]})
+    assert results.plot(tmp_path / "a" / "plot.png", "x", "y", {"one": [(64, 2.0), (4096, 1.0)]}, ("all", 3.0))
     assert (tmp_path / "a" / "plot.png").stat().st_size > 1000

@@ -14,7 +14,7 @@ from pathlib import Path
 import jax
 import numpy as np
 import pytest
-from support.random_chips import RANC, SMALL, random_chip, random_frames, side_by_side
+from support.random_chips import RANC_UNBOUNDED, SMALL, WIDE, random_chip, random_frames, side_by_side
 
 from tncompile.errors import ConfigError
 from tncompile.sim import make_engine
@@ -62,7 +62,7 @@ def test_with_four_devices() -> None:
 @four
 @pytest.mark.parametrize("split", ["streams", "cores"])
 def test_four_devices_give_what_the_oracle_gives(split: str) -> None:
-    """Cores in several groups, stateless, stateful and stochastic; no number of them is a multiple of 4."""
+    """Cores in several groups, deterministic and stochastic; no number of them is a multiple of 4."""
     chips = (
         random_chip(5),
         random_chip(7, stochastic=True, cores=6),
@@ -79,12 +79,13 @@ def test_four_devices_give_what_the_oracle_gives(split: str) -> None:
 
 
 @four
-def test_values_that_all_neurons_share() -> None:
-    """They are one number, which every device has, whatever is dealt."""
-    image = random_chip(1, arch=RANC, cores=2)
-    same = dataclasses.replace(image.neurons, reset_mode=np.zeros_like(image.neurons.reset_mode))
+@pytest.mark.parametrize("kind", ["stateless", "ranc"])
+def test_spikes_that_are_not_kept_beside_potentials(kind: str) -> None:
+    """Stateless neurons have none, and potentials of 32 bits have no room; some parameters are one for all neurons."""
+    image = random_chip(1, arch=WIDE, stateless=True) if kind == "stateless" else random_chip(1, arch=RANC_UNBOUNDED)
+    same = dataclasses.replace(image.neurons, weights=np.ones_like(image.neurons.weights))
     engine = PackedEngine(dataclasses.replace(image, neurons=same), devices=3, split="cores")
-    assert engine._chip.groups[0].stateful.keep_spike.ndim == 0
+    assert all(weight.ndim == 0 for weight in engine._chip.groups[0].weights)
     assert_equal_runs(engine, 1)
 
 

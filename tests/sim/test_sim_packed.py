@@ -62,15 +62,8 @@ def test_cores_of_all_kinds_on_one_board() -> None:
         dy=np.where(sends, image.core_y[goal] - image.core_y[:, None], 0).astype(np.int16),
     )
     engine = assert_equal_runs(image, random_frames(image, 1, batch=2, ticks=TICKS))
-    groups = engine._chip.groups
-    asks = {(g.stateful is not None, g.noise is not None, g.synapses is not None) for g in groups}
-    assert asks == {(False, False, False), (True, False, False), (True, True, False), (True, False, True), (True,) * 3}
-
-
-def test_stateless_neurons_hold_no_potential() -> None:
-    image = random_chip(9, arch=WIDE, stateless=True)
-    engine = assert_equal_runs(image, random_frames(image, 9, batch=2, ticks=TICKS))
-    assert engine.init(1).potential == (None,)
+    groups = [(group.noise is not None, group.synapses is not None) for group in engine._chip.groups]
+    assert sorted(groups) == [(False, False), (False, True), (True, False), (True, True)]
 
 
 def test_stateless_neurons_that_saturate() -> None:
@@ -86,16 +79,16 @@ def test_stateless_neurons_that_saturate() -> None:
     assert_equal_runs(image, random_frames(image, 0, batch=1, ticks=TICKS, rate=0.9))
 
 
-@pytest.mark.parametrize("delay_max", [8, 9, 17, 33, 63])
+@pytest.mark.parametrize("delay_max", [8, 17, 33])
 def test_long_delays(delay_max: int) -> None:
     """Past spikes are kept in numbers of 8, 16 and 32 bits, and in two of 32 bits."""
     image = random_chip(delay_max, arch=SMALL.model_copy(update={"delay_max": delay_max}), cores=3)
-    longest = dataclasses.replace(image, target_delay=np.where(image.target_delay, delay_max, 0).astype(np.uint8))
-    for each in (image, longest)[delay_max != 33 :]:
-        assert_equal_runs(each, random_frames(each, 1, batch=1, ticks=delay_max + 4, rate=0.1))
+    delay = np.where(image.target_delay > 1, delay_max, image.target_delay)
+    image = dataclasses.replace(image, target_delay=delay.astype(np.uint8))
+    assert_equal_runs(image, random_frames(image, 1, batch=1, ticks=delay_max + 4, rate=0.1))
 
 
-@pytest.mark.parametrize("potential_bits", [8, 31, 32])
+@pytest.mark.parametrize("potential_bits", [31, 32])
 def test_wrapping_potentials(potential_bits: int) -> None:
     """Near the ends of the range; 32 bits leave no room for the spike beside V."""
     arch = RANC.model_copy(update={"potential_bits": potential_bits})
@@ -123,10 +116,11 @@ def test_thresholds_that_24_random_bits_widen() -> None:
     assert_equal_runs(image, random_frames(image, 12, batch=2, ticks=TICKS))
 
 
-@pytest.mark.parametrize("kind", ["stateless", "stateful", "stochastic"])
-def test_cores_of_256_axons_and_neurons(kind: str) -> None:
-    image = random_chip(11, arch=TRUENORTH, cores=5, stateless=kind == "stateless", stochastic=kind == "stochastic")
-    assert_equal_runs(image, random_frames(image, 11, batch=2, ticks=6))
+@pytest.mark.parametrize("stateless", [False, True])
+def test_cores_of_256_axons_and_neurons(stateless: bool) -> None:
+    image = random_chip(11, arch=TRUENORTH, cores=5, stateless=stateless, stochastic=not stateless)
+    engine = assert_equal_runs(image, random_frames(image, 11, batch=2, ticks=6))
+    assert (engine.init(1).potential == (None,)) == stateless
 
 
 def test_cores_of_odd_sizes() -> None:
@@ -177,8 +171,8 @@ def test_a_chip_without_wires_inputs_and_pins() -> None:
 def test_watched_cores_in_any_order() -> None:
     image = side_by_side([random_chip(2, arch=WIDE), random_chip(1, arch=WIDE, stateless=True, cores=3)])
     frames = random_frames(image, 7, batch=2, ticks=5)
-    engine = PackedEngine(image)
-    _, every = engine.run(engine.init(2), frames, range(12))
+    engine, oracle = PackedEngine(image), make_engine("oracle", image)
+    _, every = oracle.run(oracle.init(2), frames, range(12))
     _, some = engine.run(engine.init(2), frames, [11, 0, 5, 0])
     np.testing.assert_array_equal(some.spikes, every.spikes[:, :, [11, 0, 5, 0]])
     np.testing.assert_array_equal(some.potential, every.potential[:, :, [11, 0, 5, 0]])

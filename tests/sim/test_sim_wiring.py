@@ -81,5 +81,5 @@ def test_every_engine_checks_the_image() -> None:
 
 
 def test_an_unknown_engine_names_the_known_ones() -> None:
-    with pytest.raises(ConfigError, match="no engine is called 'fast'; choose one of oracle, packed"):
+    with pytest.raises(ConfigError, match="no engine is called 'fast'; choose one of packed, event"):
         make_engine("fast", IMAGE)

@@ -11,7 +11,9 @@ from tncompile.arch import ChipArch
 from tncompile.ir import ChipImage
 
 
-def acyclic_chip(seed: int, *, arch: ChipArch = WIDE, cores: int = 9, twins: bool = True) -> ChipImage:
+def acyclic_chip(
+    seed: int, *, arch: ChipArch = WIDE, cores: int = 9, twins: bool = True, crosspoints: float = 0.3
+) -> ChipImage:
     """Returns a chip whose spikes never come back, along paths of uneven lengths and delays.
 
     Cores and the parts of a core stand in one random order, and spikes go only forward in it: to later cores, to
@@ -24,9 +26,10 @@ def acyclic_chip(seed: int, *, arch: ChipArch = WIDE, cores: int = 9, twins: boo
         arch: the chip.
         cores: how many.
         twins: whether the two first cores are equal and hear the host only, both the same.
+        crosspoints: share of crosspoints that are set, where that makes no cycle.
     """
     rng = np.random.default_rng(seed)
-    image = random_chip(seed, arch=arch, cores=cores, stateless=True)
+    image = random_chip(seed, arch=arch, cores=cores, stateless=True, crosspoints=crosspoints)
     twins = twins and cores > 2
     parts = int(rng.integers(1, 5))
     axon_part, neuron_part = (np.arange(count) * parts // count for count in (arch.axons, arch.neurons))
@@ -35,14 +38,14 @@ def acyclic_chip(seed: int, *, arch: ChipArch = WIDE, cores: int = 9, twins: boo
         rank[rank <= 1] = 0
     first = np.flatnonzero(rank == rank.min())
 
-    crosspoints = np.unpackbits(image.crossbars, axis=2, bitorder="little") & (axon_part[:, None] <= neuron_part)
+    bits = np.unpackbits(image.crossbars, axis=2, bitorder="little") & (axon_part[:, None] <= neuron_part)
     neuron_type, core_crossbar, axon_type = (
         array.copy() for array in (image.neuron_type, image.core_crossbar, image.axon_type)
     )
     for array in (neuron_type, core_crossbar, axon_type):
         array[first] = array[first[0]]
     copies = np.flatnonzero(neuron_part[1:] == neuron_part[:-1])[:: rng.integers(2, 5)]
-    crosspoints[..., copies + 1] = crosspoints[..., copies]
+    bits[..., copies + 1] = bits[..., copies]
     neuron_type[:, copies + 1] = neuron_type[:, copies]
 
     shape = (cores, arch.neurons)
@@ -72,7 +75,7 @@ def acyclic_chip(seed: int, *, arch: ChipArch = WIDE, cores: int = 9, twins: boo
     return dataclasses.replace(
         image,
         core_crossbar=core_crossbar,
-        crossbars=np.packbits(crosspoints, axis=2, bitorder="little"),
+        crossbars=np.packbits(bits, axis=2, bitorder="little"),
         axon_type=axon_type,
         neurons=dataclasses.replace(image.neurons, threshold=alpha),
         neuron_type=neuron_type,

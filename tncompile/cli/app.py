@@ -318,7 +318,7 @@ def import_(
     """Read IBM's TrueNorth model JSON or RANC's network JSON, to be simulated."""
     from tncompile import chip_run
 
-    with interruptible(lambda: "nothing is imported"):
+    with interruptible(lambda: "the import is not whole; import again"):
         found = chip_run.import_chip(file, out, kind=kind, config=config, potential_bits=potential_bits)
     _print(found, chip_run.import_summary(found, out), as_json, quiet, to_stderr=as_json)
 
@@ -336,7 +336,7 @@ def export(
     """Write a chip image, and input spikes, in IBM's or RANC's format."""
     from tncompile import chip_run
 
-    with interruptible(lambda: "export again"):
+    with interruptible(lambda: "the export is not whole; export again"):
         written = chip_run.export_chip(folder, out, kind=kind, source=input)
     _print(written, chip_run.export_summary(written), as_json, quiet, to_stderr=as_json)
 

@@ -115,7 +115,7 @@ def make_engine(name: str, image: ChipImage) -> Engine:
         SimulationError: the image disagrees with itself.
     """
     if name not in ENGINES:
-        raise ConfigError(f"engine: no engine is called {name!r}; choose one of {', '.join(sorted(ENGINES))}")
+        raise ConfigError(f"engine: no engine is called {name!r}; choose one of {', '.join(ENGINES)}")
     return ENGINES[name](image)
 
 

@@ -32,7 +32,7 @@ from typing import NamedTuple
 
 import numba
 import numpy as np
-from jaxtyping import Bool, Int32, Int64, Shaped, UInt8, UInt32, UInt64
+from jaxtyping import Bool, Int16, Int32, Int64, Shaped, UInt8, UInt32, UInt64
 
 from tncompile.arch import ChipArch
 from tncompile.errors import SimulationError
@@ -55,7 +55,9 @@ class EventState:
     Attributes:
         tick: the next tick to be run [tick].
         seeds: of each stream's random numbers.
-        potential: V [LSB].
+        large: 1 = some potential of a core needs more than 16 bits, or all stand in `potential` anyhow.
+        small: V of the other cores [LSB].
+        potential: V of large cores [LSB].
         scheduler: the axons that will be active; the row of a tick is its number modulo the rows.
         history: the neurons that spiked; the entry of a tick is its number modulo the delays.
         inputs: the input bits that entered, as in `ChipState`.
@@ -64,6 +66,8 @@ class EventState:
 
     tick: int
     seeds: UInt32[np.ndarray, " batch"]
+    large: UInt8[np.ndarray, "batch cores"]
+    small: Int16[np.ndarray, "batch cores lanes"]
     potential: Int32[np.ndarray, "batch cores lanes"]
     scheduler: UInt64[np.ndarray, "batch rows cores axon_words"]
     history: UInt64[np.ndarray, "batch delays cores words"]
@@ -89,13 +93,12 @@ class EventEngine:
     def init(self, batch: int, seeds: UInt32[np.ndarray, " batch"] | None = None) -> EventState:
         """Returns the state of `batch` streams before their first tick; without seeds, all have seed 0."""
         kind, layout = self.image.neuron_type, self._layout
-        potential = aligned((batch, len(kind), layout.words * LANES), np.int32)
-        potential[:, :, : kind.shape[1]] = np.where(kind == 0, 0, self.image.neurons.initial[kind])
+        potential = np.where(kind == 0, 0, self.image.neurons.initial[kind])
         delays = self._arch.delay_max
         return EventState(
             tick=0,
             seeds=fixed(np.zeros(batch, np.uint32) if seeds is None else seeds.copy()),
-            potential=fixed(potential),
+            **self._potentials(np.broadcast_to(potential, (batch, *kind.shape))),
             scheduler=fixed(aligned((batch, layout.rows, len(kind), layout.axon_words), np.uint64)),
             history=fixed(aligned((batch, delays, len(kind), layout.words), np.uint64)),
             inputs=fixed(np.zeros((batch, delays, -(-self.image.input_bits // 8)), np.uint8)),
@@ -153,7 +156,7 @@ class EventEngine:
         return ChipState(
             tick=state.tick,
             seeds=state.seeds,
-            potential=state.potential[:, :, :neurons],
+            potential=np.where(state.large[:, :, None], state.potential, state.small)[:, :, :neurons],
             spikes=state.history.view(np.uint8)[:, self._entries(state.tick), :, : neurons // 8],
             inputs=state.inputs,
         )
@@ -166,10 +169,8 @@ class EventEngine:
         """
         check_saved(saved, self.image, self._arch.delay_max)
         layout, neurons = self._layout, self._arch.neurons
-        potential = aligned((*saved.potential.shape[:2], layout.words * LANES), np.int32)
-        potential[:, :, :neurons] = saved.potential
         stateless = layout.record[:, kernel.PATH] == kernel.STATELESS
-        if potential[:, stateless].any():
+        if saved.potential[:, stateless].any():
             raise SimulationError(
                 "state: it has potentials that no run of this image leads to; load the state of this image"
             )
@@ -192,12 +193,24 @@ class EventEngine:
         return EventState(
             tick=saved.tick,
             seeds=saved.seeds,
-            potential=fixed(potential),
+            **self._potentials(saved.potential),
             scheduler=fixed(scheduler),
             history=fixed(history),
             inputs=saved.inputs,
-            rest=fixed(np.zeros(potential.shape[:2], np.uint8)),
+            rest=fixed(np.zeros(saved.potential.shape[:2], np.uint8)),
         )
+
+    def _potentials(
+        self, potential: Int32[np.ndarray, "batch cores neurons"]
+    ) -> dict[str, Shaped[np.ndarray, "batch cores ..."]]:
+        """Returns `large`, `small` and `potential` of a state."""
+        batch, cores, neurons = potential.shape
+        lanes = (batch, cores, self._layout.words * LANES)
+        small, large = aligned(lanes, np.int16), aligned(lanes, np.int32)
+        small[:, :, :neurons], large[:, :, :neurons] = potential, potential
+        is_large = np.any(small[:, :, :neurons] != potential, axis=2)
+        is_large |= self._layout.record[:, kernel.PATH] != kernel.PLAIN
+        return {"large": fixed(is_large.astype(np.uint8)), "small": fixed(small), "potential": fixed(large)}
 
     def _entries(self, tick: int) -> Int64[np.ndarray, " delays"]:
         """Returns the entries of the history that hold the tick before `tick`, the one before that, …."""
@@ -212,7 +225,7 @@ class EventEngine:
         copies = 1 if deal else min(threads, -(-cores // BLOCK))
         scheduler = aligned((copies, *state.scheduler.shape), np.uint64)
         scheduler[0] = state.scheduler
-        potential, history, rest = (_copy(array) for array in (state.potential, state.history, state.rest))
+        kept = {name: _copy(getattr(state, name)) for name in ("large", "small", "potential", "history", "rest")}
         watch = np.full(cores, -1, np.int32)
         watch[watched] = np.arange(len(watched))
 
@@ -229,10 +242,8 @@ class EventEngine:
                 progress=address(progress),
                 seeds=address(state.seeds[part]),
                 watch=address(watch),
-                potential=address(potential[part]),
                 scheduler=address(scheduler[:, part] if copies == 1 else scheduler),
-                history=address(history[part]),
-                rest=address(rest[part]),
+                **{name: address(array[part]) for name, array in kept.items()},
                 frames=address(run.frames[part]),
                 pin_spikes=address(run.pins[part]),
                 watched_spikes=address(run.spikes[part]),
@@ -246,11 +257,9 @@ class EventEngine:
         return EventState(
             tick=state.tick + ticks,
             seeds=state.seeds,
-            potential=fixed(potential),
             scheduler=fixed(scheduler[0] if copies == 1 else np.bitwise_or.reduce(scheduler)),
-            history=fixed(history),
             inputs=fixed(np.concatenate([entered, state.inputs], axis=1)[:, :delays]),
-            rest=fixed(rest),
+            **{name: fixed(array) for name, array in kept.items()},
         )
 
 
@@ -306,8 +315,10 @@ def _scratch(arch: ChipArch) -> dict[str, Shaped[np.ndarray, " _"]]:
         "first": (BLOCK + 1, np.int64),
         "row": (BLOCK * arch.axons, np.int64),
         "weight": (BLOCK * arch.axons, np.int64),
+        "bits": (4 * arch.axons, np.uint64),
         "total": (lanes, np.int16),
         "chance": (lanes, np.int16),
+        "potential": (lanes, np.int32),
         "word0": (lanes, np.uint32),
         "word1": (lanes, np.uint32),
         "spiked": (lanes, np.uint8),

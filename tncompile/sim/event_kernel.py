@@ -30,9 +30,9 @@ FINISHED = 8  # place in `Job.progress`: on another line of the cache than the t
 _PATIENCE = 20_000  # looks at the other threads' progress before the interpreter may do something else
 
 # Columns of `Job.record`: the core's path through `_evaluate`, what it draws, how many axons' weights always fit in 16
-# bits together, and row numbers: first those of the neurons' parameters, then one an axon type for the weights of
-# deterministic synapses, and one for those of stochastic ones, −1 = none.
-PATH, DRAWS, LIMIT, CROSSBAR, LEAK, ALPHA, BETA, RESET, FLAGS, MASK, FIRST_WEIGHT = range(11)
+# bits together, whether its weights are of 8 bits, and row numbers: first those of the neurons' parameters, then one an
+# axon type for the weights of deterministic synapses, and one for those of stochastic ones, −1 = none.
+PATH, DRAWS, LIMIT, SHORT, CROSSBAR, LEAK, ALPHA, BETA, RESET, FLAGS, MASK, FIRST_WEIGHT = range(12)
 
 # Paths.
 STATELESS, PLAIN, WHOLE = range(3)
@@ -44,8 +44,8 @@ NEURON_DRAWS, SYNAPSE_DRAWS = 1, 2
 SUBTRACT, KEEP, SATURATE, REVERSAL, STOCHASTIC_LEAK = 1, 2, 4, 8, 16
 
 # A route: the delay in the low bits, 0 = goes to no axon; whether there is a pin; then the axon, core · words of a
-# core's axons · 64 + axon.
-DELAY_MASK, PIN_FLAG, TARGET_SHIFT = 63, 64, 8
+# core's axons · 64 + axon. So 2^25 axons have room in 32 bits.
+DELAY_MASK, PIN_FLAG, TARGET_SHIFT = 63, 64, 7
 
 
 class Job(NamedTuple):
@@ -67,19 +67,23 @@ class Job(NamedTuple):
         low, high: ends of the potential's range. [LSB]
         excess: bits by which an int32 is longer than a potential that wraps, else 0. [bit]
         inclusive: 1 = V ≤ −β for V < −β.
+        short_routes: 1 = `route` has 32 bits an element.
         progress: tasks taken, and, at FINISHED, tasks finished. [int64]
         seeds: of each stream. [uint32]
         record: of each core. [int32]
         crossbars: rows of axons; row crossbar · axons + axon. [uint64]
         axon_type: of each core's axons. [uint8]
-        narrow: rows of lanes: weights, and the parameters of plain and stateless neurons. [int16]
+        short: rows of lanes: weights of the cores that are SHORT. [int8]
+        narrow: rows of lanes: other weights, and the parameters of plain and stateless neurons. [int16]
         wide: rows of lanes: the parameters of other neurons. [int32]
         flags: rows of lanes. [uint8]
-        route: of each core's neurons. [uint64]
+        route: of each core's neurons. [uint32 or uint64]
         pin: of each core's neurons, if any. [int32]
         line_first: first line of each input bit. [int64]
         line: routes. [uint64]
         watch: the place of each core among the watched ones, −1 = not watched. [int32]
+        large: of each stream's cores: 1 = V stands in `potential`, 0 = in `small`. [uint8]
+        small: V of each stream's cores, in lanes, if all of the core's fit. [int16]
         potential: V of each stream's cores, in lanes. [int32]
         scheduler: of each thread: of each stream: rows of the cores' axons. [uint64]
         history: of each stream: the spikes of the last ticks; that of a tick is at its number modulo delays. [uint64]
@@ -108,11 +112,13 @@ class Job(NamedTuple):
     high: int
     excess: int
     inclusive: int
+    short_routes: int
     progress: int
     seeds: int
     record: int
     crossbars: int
     axon_type: int
+    short: int
     narrow: int
     wide: int
     flags: int
@@ -121,6 +127,8 @@ class Job(NamedTuple):
     line_first: int
     line: int
     watch: int
+    large: int
+    small: int
     potential: int
     scheduler: int
     history: int
@@ -131,6 +139,24 @@ class Job(NamedTuple):
     watched_potential: int
 
 
+class _Now(NamedTuple):
+    """A tick of a stream.
+
+    Attributes:
+        stream: number of the stream.
+        tick: number of the tick.
+        turn: the tick in this run.
+        row: of the scheduler.
+        slot: of the history.
+    """
+
+    stream: int
+    tick: int
+    turn: int
+    row: int
+    slot: int
+
+
 class Scratch(NamedTuple):
     """What one thread writes to: its number, and addresses of arrays.
 
@@ -139,8 +165,10 @@ class Scratch(NamedTuple):
         first: first active axon of each core of a block. [int64]
         row: the crossbar word at which the row of each active axon begins. [int64]
         weight: the lane at which its weights begin. [int64]
+        bits: four words of the row of each axon that is being added. [uint64]
         total: Σ of the weights. [int16]
         chance: F(s, ρ) sgn(s). [int16]
+        potential: V. [int32]
         word0, word1: random words. [uint32]
         spiked: 1 = a spike. [uint8]
         sender: core · neurons + neuron of each spike of a block. [int64]
@@ -150,8 +178,10 @@ class Scratch(NamedTuple):
     first: int
     row: int
     weight: int
+    bits: int
     total: int
     chance: int
+    potential: int
     word0: int
     word1: int
     spiked: int
@@ -280,7 +310,7 @@ def _prefetch(_, address, index):
         pointer = builder.bitcast(_element(builder, args[0], args[1], _I64), _I8.as_pointer())
         kind = ir.FunctionType(ir.VoidType(), [pointer.type, _I32, _I32, _I32])
         function = builder.module.declare_intrinsic("llvm.prefetch", [pointer.type], kind)
-        builder.call(function, [pointer, *(ir.Constant(_I32, option) for option in (0, 3, 1))])
+        builder.call(function, [pointer, *(ir.Constant(_I32, option) for option in (0, 2, 1))])
         return context.get_dummy_value()
 
     return types.void(address, index), emit
@@ -297,19 +327,26 @@ def _no_lanes(_):
     return _LANES(), emit
 
 
-@intrinsic
-@no_type_check
-def _add_where(_, lanes, bits, bits_at, weights, weights_at):
-    """Returns the lanes with those of 64 weights added whose bits are set in a word."""
+def _adder(kind: ir.VectorType) -> Callable[..., Any]:
+    """Returns a function that adds those of 64 weights to the lanes whose bits are set in a word."""
 
-    def emit(context, builder, signature, args):
-        lanes, bits, bits_at, weights, weights_at = args
-        word = builder.load(_element(builder, bits, bits_at, _I64), align=8)
-        where = builder.bitcast(word, ir.VectorType(_I1, LANES))
-        more = builder.load(_vector(builder, weights, weights_at, _LLVM_LANES), align=2)
-        return builder.add(lanes, builder.select(where, more, ir.Constant(_LLVM_LANES, None)))
+    @intrinsic
+    @no_type_check
+    def add_where(_, lanes, bits, bits_at, weights, weights_at):
+        def emit(context, builder, signature, args):
+            lanes, bits, bits_at, weights, weights_at = args
+            word = builder.load(_element(builder, bits, bits_at, _I64), align=8)
+            where = builder.bitcast(word, ir.VectorType(_I1, LANES))
+            more = builder.load(_vector(builder, weights, weights_at, kind), align=kind.element.width // 8)
+            more = more if kind == _LLVM_LANES else builder.sext(more, _LLVM_LANES)
+            return builder.add(lanes, builder.select(where, more, ir.Constant(_LLVM_LANES, None)))
 
-    return _LANES(lanes, bits, bits_at, weights, weights_at), emit
+        return _LANES(lanes, bits, bits_at, weights, weights_at), emit
+
+    return add_where
+
+
+_add_halves_where, _add_bytes_where = _adder(_LLVM_LANES), _adder(_LLVM_BYTES)
 
 
 @intrinsic
@@ -372,7 +409,7 @@ def _mix(a, b, r0, r1, r2, r3):
 
 @_function
 @no_type_check
-def _draw(job, own, stream, tick, core, block):
+def _draw(job, own, now, core, block):
     """Writes the random words of all neurons of a core: Threefry-2x32 with 20 rounds.
 
     The key is (seed, tick), the counter (core · neurons + neuron, block), all modulo 2³².
@@ -380,7 +417,7 @@ def _draw(job, own, stream, tick, core, block):
     References:
         Salmon et al. 2011, SC11, "Parallel random numbers: as easy as 1, 2, 3".
     """
-    k0, k1 = _uint32(job.seeds, stream), np.uint32(tick)
+    k0, k1 = _uint32(job.seeds, now.stream), np.uint32(now.tick)
     k2 = _u32(k0 ^ k1 ^ np.uint32(0x1BD11BDA))
     first, c1 = np.uint32(core * job.neurons), _u32(np.uint32(block) + k1)
     for j in range(job.words * LANES):
@@ -401,36 +438,38 @@ def _draw(job, own, stream, tick, core, block):
 
 @_inline
 @no_type_check
-def _enter(job, own, tick, share, shares):
+def _enter(job, own, now, share, shares):
     """Sends the spikes of a share of the input bits."""
     first, last = share * job.input_bits // shares, (share + 1) * job.input_bits // shares
-    for stream in range(job.batch):
-        frame = (stream * job.ticks + tick - job.first_tick) * job.input_bits
-        for bit in range(first, last):
-            if _byte(job.frames, frame + bit):
-                for i in range(_int64(job.line_first, bit), _int64(job.line_first, bit + 1)):
-                    _send(job, own, stream, tick, _word(job.line, i))
+    frame = (now.stream * job.ticks + now.turn) * job.input_bits
+    for bit in range(first, last):
+        if _byte(job.frames, frame + bit):
+            for i in range(_int64(job.line_first, bit), _int64(job.line_first, bit + 1)):
+                _send(job, own, now, _word(job.line, i))
 
 
 @_inline
 @no_type_check
-def _send(job, own, stream, tick, route):
+def _send(job, own, now, route):
     """Enters a spike in this thread's scheduler."""
-    row = (tick + np.int64(route & np.uint64(DELAY_MASK))) % job.rows
+    row = now.row + np.int64(route & np.uint64(DELAY_MASK))
+    if row >= job.rows:
+        row -= job.rows
     target = np.int64(route >> np.uint64(TARGET_SHIFT))
-    at = ((own.thread * job.batch + stream) * job.rows + row) * job.cores * job.axon_words + (target >> 6)
+    at = ((own.thread * job.batch + now.stream) * job.rows + row) * job.cores * job.axon_words + (target >> 6)
     _write_word(job.scheduler, at, _word(job.scheduler, at) | (np.uint64(1) << np.uint64(target & 63)))
 
 
 @_inline
 @no_type_check
-def _find(job, own, stream, tick, core, record, count):
+def _find(job, own, now, core, count):
     """Lists the active axons of a core behind `count` others, clears their bits, and returns how many there are now."""
+    record = core * job.columns
     crossbar = np.int64(_int32(job.record, record + CROSSBAR)) * job.axons
     for word in range(job.axon_words):
         bits = np.uint64(0)
         for copy in range(job.copies):
-            at = ((copy * job.batch + stream) * job.rows + tick % job.rows) * job.cores * job.axon_words
+            at = ((copy * job.batch + now.stream) * job.rows + now.row) * job.cores * job.axon_words
             at += core * job.axon_words + word
             found = _word(job.scheduler, at)
             if found:
@@ -450,38 +489,50 @@ def _find(job, own, stream, tick, core, record, count):
     return count
 
 
-@_inline
-@no_type_check
-def _sum(job, own, begin, end):
-    """Writes Σ s over some of the listed axons."""
-    word = 0
-    while word + 4 <= job.words:  # so many lanes fill half of the registers of AVX-512
-        a, b, c, d = _no_lanes(), _no_lanes(), _no_lanes(), _no_lanes()
-        for i in range(begin, end):
-            row, weight = _int64(own.row, i) + word, _int64(own.weight, i) + word * LANES
-            a = _add_where(a, job.crossbars, row, job.narrow, weight)
-            b = _add_where(b, job.crossbars, row + 1, job.narrow, weight + LANES)
-            c = _add_where(c, job.crossbars, row + 2, job.narrow, weight + 2 * LANES)
-            d = _add_where(d, job.crossbars, row + 3, job.narrow, weight + 3 * LANES)
-        at = word * LANES
-        _store_lanes(own.total, at, a)
-        _store_lanes(own.total, at + LANES, b)
-        _store_lanes(own.total, at + 2 * LANES, c)
-        _store_lanes(own.total, at + 3 * LANES, d)
-        word += 4
-    while word < job.words:
-        a = _no_lanes()
-        for i in range(begin, end):
-            row, weight = _int64(own.row, i) + word, _int64(own.weight, i) + word * LANES
-            a = _add_where(a, job.crossbars, row, job.narrow, weight)
-        _store_lanes(own.total, word * LANES, a)
-        word += 1
+def _summer(add_where: Callable[..., Any]) -> Callable[..., Any]:
+    """Returns a function that writes Σ s over some of the listed axons."""
+
+    @_inline
+    @no_type_check
+    def add_up(job, own, weights, begin, end):
+        word = 0
+        while word + 4 <= job.words:  # so many lanes fill a quarter of the registers of AVX-512
+            for i in range(begin, end):  # little else is done, so that many rows are under way to the processor
+                row, at = _int64(own.row, i) + word, 4 * (i - begin)
+                for k in range(4):
+                    _write_word(own.bits, at + k, _word(job.crossbars, row + k))
+            a, b, c, d = _no_lanes(), _no_lanes(), _no_lanes(), _no_lanes()
+            for i in range(begin, end):
+                at, weight = 4 * (i - begin), _int64(own.weight, i) + word * LANES
+                a = add_where(a, own.bits, at, weights, weight)
+                b = add_where(b, own.bits, at + 1, weights, weight + LANES)
+                c = add_where(c, own.bits, at + 2, weights, weight + 2 * LANES)
+                d = add_where(d, own.bits, at + 3, weights, weight + 3 * LANES)
+            at = word * LANES
+            _store_lanes(own.total, at, a)
+            _store_lanes(own.total, at + LANES, b)
+            _store_lanes(own.total, at + 2 * LANES, c)
+            _store_lanes(own.total, at + 3 * LANES, d)
+            word += 4
+        while word < job.words:
+            a = _no_lanes()
+            for i in range(begin, end):
+                row, weight = _int64(own.row, i) + word, _int64(own.weight, i) + word * LANES
+                a = add_where(a, job.crossbars, row, weights, weight)
+            _store_lanes(own.total, word * LANES, a)
+            word += 1
+
+    return add_up
+
+
+_sum_halves, _sum_bytes = _summer(_add_halves_where), _summer(_add_bytes_where)
 
 
 @_inline
 @no_type_check
-def _sum_chances(job, own, stream, tick, core, record, begin, end):
+def _sum_chances(job, own, now, core, begin, end):
     """Adds Σ F(s, ρ) sgn(s) over some of the listed axons."""
+    record = core * job.columns
     crossbar = np.int64(_int32(job.record, record + CROSSBAR)) * job.axons
     drawn = np.int64(0)
     for i in range(begin, end):
@@ -493,7 +544,7 @@ def _sum_chances(job, own, stream, tick, core, record, begin, end):
             continue
         if drawn != 1 + axon // 8:
             drawn = 1 + axon // 8
-            _draw(job, own, stream, tick, core, drawn)
+            _draw(job, own, now, core, drawn)
         words, shift = own.word1 if axon & 4 else own.word0, np.uint32(8 * (axon & 3))
         for j in range(job.words * LANES):
             rho = _i32((_uint32(words, j) >> shift) & np.uint32(0xFF))
@@ -501,7 +552,7 @@ def _sum_chances(job, own, stream, tick, core, record, begin, end):
             _write_half(own.chance, j, _i32(1) if s >= least else _i32(-1) if _i32(-s) >= least else _i32(0))
         for word in range(job.words):
             lanes = _load_lanes(own.total, word * LANES)
-            lanes = _add_where(lanes, job.crossbars, row + word, own.chance, word * LANES)
+            lanes = _add_halves_where(lanes, job.crossbars, row + word, own.chance, word * LANES)
             _store_lanes(own.total, word * LANES, lanes)
 
 
@@ -533,29 +584,64 @@ def _fire_stateless(job, own, record):
         _write_byte(own.spiked, j, _u32(_half(own.total, j) >= _half(job.narrow, alpha + j)))
 
 
+def _plain(small: bool) -> Callable[..., Any]:
+    """Returns a function that writes potentials and spikes of plain neurons.
+
+    It returns whether any potential moved, and whether any is too large for 16 bits. With `small` none was before, and
+    they are also written to the scratch.
+    """
+
+    @_inline
+    @no_type_check
+    def fire(job, own, v_at, record):
+        leak, alpha, beta = _row(job, record, LEAK), _row(job, record, ALPHA), _row(job, record, BETA)
+        reset, flags = _row(job, record, RESET), _row(job, record, FLAGS)
+        low, high = _i32(job.low), _i32(job.high)
+        moved, over = _i32(0), _i32(0)
+        for j in range(job.words * LANES):
+            before = _half(job.small, v_at + j) if small else _int32(job.potential, v_at + j)
+            v = _clip(_i32(before + _half(own.total, j)), low, high)
+            v = _clip(_i32(v + _half(job.narrow, leak + j)), low, high)
+            a, b = _half(job.narrow, alpha + j), _half(job.narrow, beta + j)
+            r, flag = _half(job.narrow, reset + j), _byte(job.flags, flags + j)
+            above = _i32(v - a) if _has(flag, SUBTRACT) else v if _has(flag, KEEP) else r
+            below = _i32(v + b) if _has(flag, SUBTRACT) else v if _has(flag, KEEP) else _i32(-r)
+            below = _i32(-b) if _has(flag, SATURATE) else below
+            after = above if v >= a else below if v < _i32(-b) else v
+            after = _clip(after, low, high)
+            moved = _i32(moved | _i32(before ^ after))
+            over = _i32(over | _i32(after ^ _i32(_i32(after << 16) >> 16)))
+            if small:
+                _write_half(job.small, v_at + j, after)
+                _write_int(own.potential, j, after)
+            else:
+                _write_int(job.potential, v_at + j, after)
+            _write_byte(own.spiked, j, _u32(v >= a))
+        return moved != 0, over != 0
+
+    return fire
+
+
+_fire_small, _fire_large = _plain(small=True), _plain(small=False)
+
+
 @_inline
 @no_type_check
-def _fire_plain(job, own, v_at, record):
-    """Writes potentials and spikes of plain neurons, and returns whether any potential moved."""
-    leak, alpha, beta = _row(job, record, LEAK), _row(job, record, ALPHA), _row(job, record, BETA)
-    reset, flags = _row(job, record, RESET), _row(job, record, FLAGS)
-    low, high = _i32(job.low), _i32(job.high)
-    moved = _i32(0)
-    for j in range(job.words * LANES):
-        before = _int32(job.potential, v_at + j)
-        v = _clip(_i32(before + _half(own.total, j)), low, high)
-        v = _clip(_i32(v + _half(job.narrow, leak + j)), low, high)
-        a, b = _half(job.narrow, alpha + j), _half(job.narrow, beta + j)
-        r, flag = _half(job.narrow, reset + j), _byte(job.flags, flags + j)
-        above = _i32(v - a) if _has(flag, SUBTRACT) else v if _has(flag, KEEP) else r
-        below = _i32(v + b) if _has(flag, SUBTRACT) else v if _has(flag, KEEP) else _i32(-r)
-        below = _i32(-b) if _has(flag, SATURATE) else below
-        after = above if v >= a else below if v < _i32(-b) else v
-        after = _clip(after, low, high)
-        moved = _i32(moved | _i32(before ^ after))
-        _write_int(job.potential, v_at + j, after)
-        _write_byte(own.spiked, j, _u32(v >= a))
-    return moved != 0
+def _fire_plain(job, own, place, v_at, record):
+    """Runs plain neurons, whose potentials stand in 16 bits as long as those of the whole core fit."""
+    if _byte(job.large, place):
+        moved, over = _fire_large(job, own, v_at, record)
+        if not over:
+            for j in range(job.words * LANES):
+                _write_half(job.small, v_at + j, _int32(job.potential, v_at + j))
+            _write_byte(job.large, place, _i32(0))
+    else:
+        moved, over = _fire_small(job, own, v_at, record)
+        if over:
+            for j in range(job.words * LANES):
+                _write_int(job.potential, v_at + j, _int32(own.potential, j))
+            _write_byte(job.large, place, _i32(1))
+    return moved
 
 
 @_inline
@@ -588,7 +674,8 @@ def _fire_whole(job, own, v_at, record):
         v = _fit(job, _i32(0) if reversal & crossed else leaked)
 
         # More than every potential is as good as any larger number, and leaves room to add α.
-        eta = _i32(min(_uint32(own.word0, j) & _uint32(job.wide, mask + j), np.uint32(1 << 28)))
+        eta = _u32(_uint32(own.word0, j) & _uint32(job.wide, mask + j))
+        eta = _i32(min(eta, _u32(1 << 28)))
         saturate = _has(flag, SATURATE)
         a, b, r = (
             _i32(_int32(job.wide, alpha + j) + eta),
@@ -609,20 +696,27 @@ def _fire_whole(job, own, v_at, record):
 
 @_function
 @no_type_check
-def _evaluate(job, own, stream, tick, core, begin, end):
+def _evaluate(job, own, now, core, begin, end):
     """Runs the neurons of a core: writes potentials and spikes, and returns whether any potential moved."""
-    record = core * job.columns
+    record, place = core * job.columns, now.stream * job.cores + core
     path, draws, limit = (
         _int32(job.record, record + PATH),
         _int32(job.record, record + DRAWS),
         _int32(job.record, record + LIMIT),
     )
-    v_at = (stream * job.cores + core) * job.words * LANES
+    v_at = place * job.words * LANES
+    if end - begin > limit and not _byte(job.large, place):
+        for j in range(job.words * LANES):
+            _write_int(job.potential, v_at + j, _half(job.small, v_at + j))
+        _write_byte(job.large, place, _i32(1))
     while True:
         some = min(end, begin + limit)
-        _sum(job, own, begin, some)
+        if _int32(job.record, record + SHORT):
+            _sum_bytes(job, own, job.short, begin, some)
+        else:
+            _sum_halves(job, own, job.narrow, begin, some)
         if draws & SYNAPSE_DRAWS:
-            _sum_chances(job, own, stream, tick, core, record, begin, some)
+            _sum_chances(job, own, now, core, begin, some)
         if some == end:
             break
         for j in range(job.words * LANES):
@@ -633,24 +727,31 @@ def _evaluate(job, own, stream, tick, core, begin, end):
         _fire_stateless(job, own, record)
         return False
     if path == PLAIN:
-        return _fire_plain(job, own, v_at, record)
+        return _fire_plain(job, own, place, v_at, record)
     if draws & NEURON_DRAWS:
-        _draw(job, own, stream, tick, core, 0)
+        _draw(job, own, now, core, 0)
     return _fire_whole(job, own, v_at, record)
 
 
 @_inline
 @no_type_check
-def _collect(job, own, stream, tick, core, count):
+def _spikes_at(job, now, core):
+    """Returns the word at which the spikes of a core begin in the history."""
+    return ((now.stream * job.delays + now.slot) * job.cores + core) * job.words
+
+
+@_inline
+@no_type_check
+def _collect(job, own, now, core, count):
     """Keeps the spikes of a core, lists them behind `count` others, and returns how many there are now."""
-    at = ((stream * job.delays + tick % job.delays) * job.cores + core) * job.words
+    at = _spikes_at(job, now, core)
     for word in range(job.words):
         bits = _pack(own.spiked, word * LANES)
         _write_word(job.history, at + word, bits)
         while bits:
             sender = core * job.neurons + word * LANES + _lowest(bits)
             bits &= bits - np.uint64(1)
-            _prefetch(job.route, sender)
+            _prefetch(job.route, sender >> job.short_routes)
             _write_word(own.sender, count, sender)
             count += 1
     return count
@@ -658,36 +759,36 @@ def _collect(job, own, stream, tick, core, count):
 
 @_function
 @no_type_check
-def _record(job, stream, tick, core):
+def _record(job, now, core):
     """Writes what the neurons of a watched core did."""
-    place = np.int64(_int32(job.watch, core))
-    to = ((stream * job.ticks + tick - job.first_tick) * job.watched + place) * job.neurons
-    v_at = (stream * job.cores + core) * job.words * LANES
-    at = ((stream * job.delays + tick % job.delays) * job.cores + core) * job.words
+    place = now.stream * job.cores + core
+    at, v_at, large = _spikes_at(job, now, core), place * job.words * LANES, _byte(job.large, place)
+    to = (now.stream * job.ticks + now.turn) * job.watched + np.int64(_int32(job.watch, core))
+    to *= job.neurons
     for j in range(job.neurons):
         bit = (_word(job.history, at + j // LANES) >> np.uint64(j % LANES)) & np.uint64(1)
         _write_byte(job.watched_spikes, to + j, np.uint32(bit))
-        _write_int(job.watched_potential, to + j, _int32(job.potential, v_at + j))
+        v = _int32(job.potential, v_at + j) if large else _half(job.small, v_at + j)
+        _write_int(job.watched_potential, to + j, v)
 
 
 @_inline
 @no_type_check
-def _deliver(job, own, stream, tick, begin, end):
+def _deliver(job, own, now, begin, end):
     """Sends some of the listed spikes."""
     for i in range(begin, end):
         sender = _int64(own.sender, i)
-        route = _word(job.route, sender)
+        route = np.uint64(_uint32(job.route, sender)) if job.short_routes else _word(job.route, sender)
         if route & np.uint64(DELAY_MASK):
-            _send(job, own, stream, tick, route)
+            _send(job, own, now, route)
         if route & np.uint64(PIN_FLAG):
             pin = np.int64(_int32(job.pin, sender))
-            spikes = (stream * job.ticks + tick - job.first_tick) * job.pins
-            _write_byte(job.pin_spikes, spikes + pin, np.uint32(1))
+            _write_byte(job.pin_spikes, (now.stream * job.ticks + now.turn) * job.pins + pin, np.uint32(1))
 
 
 @_function
 @no_type_check
-def _run_block(job, own, stream, tick, first_core):
+def _run_block(job, own, now, first_core):
     """Runs one tick of a block of cores of a stream.
 
     What lies far away is asked for before it is needed: crossbar rows a few cores before they are evaluated, the routes
@@ -698,28 +799,27 @@ def _run_block(job, own, stream, tick, first_core):
     _write_word(own.first, 0, 0)
     for i in range(cores + AHEAD):
         if i < cores:
-            active = _find(job, own, stream, tick, first_core + i, (first_core + i) * job.columns, active)
+            active = _find(job, own, now, first_core + i, active)
             _write_word(own.first, i + 1, active)
         if i < AHEAD:
             continue
         core = first_core + i - AHEAD
         begin, end = _int64(own.first, i - AHEAD), _int64(own.first, i - AHEAD + 1)
-        rest, before = stream * job.cores + core, senders
+        rest, before = now.stream * job.cores + core, senders
         if begin < end or not _byte(job.rest, rest):
-            moved = _evaluate(job, own, stream, tick, core, begin, end)
-            senders = _collect(job, own, stream, tick, core, senders)
+            moved = _evaluate(job, own, now, core, begin, end)
+            senders = _collect(job, own, now, core, senders)
             draws = _int32(job.record, core * job.columns + DRAWS) & NEURON_DRAWS
             resting = begin == end and senders == before and not moved and not draws
             _write_byte(job.rest, rest, np.uint32(resting))
         else:
-            at = ((stream * job.delays + tick % job.delays) * job.cores + core) * job.words
             for word in range(job.words):
-                _write_word(job.history, at + word, np.uint64(0))
+                _write_word(job.history, _spikes_at(job, now, core) + word, np.uint64(0))
         if job.watched and _int32(job.watch, core) >= 0:
-            _record(job, stream, tick, core)
-        _deliver(job, own, stream, tick, sent, before)
+            _record(job, now, core)
+        _deliver(job, own, now, sent, before)
         sent = before
-    _deliver(job, own, stream, tick, sent, senders)
+    _deliver(job, own, now, sent, senders)
 
 
 def _kept(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -752,10 +852,14 @@ def work(job, own, task):
                 if task >= tasks:
                     return DONE
         elif _fetch(job.progress, FINISHED) >= task - task % blocks:
-            tick, block = job.first_tick + task // blocks, task % blocks
-            _enter(job, own, tick, block, blocks)
+            turn, block = task // blocks, task % blocks
+            tick = job.first_tick + turn
+            if tick & 1:  # what the caches still hold of the tick before comes first
+                block = blocks - 1 - block
             for stream in range(job.batch):
-                _run_block(job, own, stream, tick, block * BLOCK)
+                now = _Now(stream=stream, tick=tick, turn=turn, row=tick % job.rows, slot=tick % job.delays)
+                _enter(job, own, now, block, blocks)
+                _run_block(job, own, now, block * BLOCK)
             _fetch_add(job.progress, FINISHED, 1)
             task, looks = IDLE, 0
             continue

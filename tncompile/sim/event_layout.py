@@ -6,7 +6,7 @@ from dataclasses import dataclass, fields
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Bool, Integer, Int16, Int32, Int64, Shaped, UInt8, UInt64
+from jaxtyping import Bool, Int8, Int16, Int32, Int64, Integer, Shaped, UInt8, UInt32, UInt64
 
 from tncompile.arch import ChipArch
 from tncompile.ir import ChipImage, NeuronTable, ResetMode
@@ -17,7 +17,7 @@ from tncompile.sim.neurons import stateless_rows, stochastic_rows
 from tncompile.sim.wiring import Wiring
 
 _LINE = 64  # of the cache [byte]
-_NARROW = (1 << 15) - 1  # largest number of 16 bits
+_SHORT, _NARROW = (1 << 7) - 1, (1 << 15) - 1  # largest numbers of 8 and 16 bits
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -30,10 +30,11 @@ class Layout(Record):
     record: Int32[np.ndarray, "cores columns"]
     crossbars: UInt64[np.ndarray, "crossbars axons words"]
     axon_type: UInt8[np.ndarray, "cores axons"]
+    short: Int8[np.ndarray, "short_rows lanes"]
     narrow: Int16[np.ndarray, "narrow_rows lanes"]
     wide: Int32[np.ndarray, "wide_rows lanes"]
     flags: UInt8[np.ndarray, "flag_rows lanes"]
-    route: UInt64[np.ndarray, " senders"]
+    route: UInt32[np.ndarray, " senders"] | UInt64[np.ndarray, " senders"]
     pin: Int32[np.ndarray, " senders"]
     line_first: Int64[np.ndarray, " bits_and_1"]
     line: UInt64[np.ndarray, " lines"]
@@ -63,10 +64,11 @@ def lay_out(image: ChipImage, wiring: Wiring) -> Layout:
         record=record,
         crossbars=_crossbars(image, words),
         axon_type=image.axon_type,
+        short=pools.short.rows(),
         narrow=pools.narrow.rows(),
         wide=pools.wide.rows(),
         flags=pools.flags.rows(),
-        route=_lined_up(route),
+        route=_lined_up(route.astype(np.uint32) if int(route.max(initial=0)) < 1 << 32 else route),
         pin=image.output_pin.reshape(-1),
         line_first=np.searchsorted(line_bit[order], np.arange(image.input_bits + 1)),
         line=line[order],
@@ -92,6 +94,7 @@ def first_job(layout: Layout, image: ChipImage, arch: ChipArch) -> Job:
         high=high,
         excess=32 - arch.potential_bits if arch.neuron == "ranc" else 0,
         inclusive=int(arch.negative_inclusive),
+        short_routes=int(layout.route.itemsize == 4),
     )
 
 
@@ -157,6 +160,7 @@ class _Pool:
 class _Pools(NamedTuple):
     """The pools by their width."""
 
+    short: _Pool
     narrow: _Pool
     wide: _Pool
     flags: _Pool
@@ -178,7 +182,7 @@ def _neurons(image: ChipImage, arch: ChipArch, lanes: int) -> tuple[Int32[np.nda
 
     kinds, which = np.unique(np.stack([population, path], axis=1), axis=0, return_inverse=True)
     types, path, largest = types[kinds[:, 0]], kinds[:, 1], largest[kinds[:, 0]]
-    pools = _Pools(_Pool(lanes, np.int16), _Pool(lanes, np.int32), _Pool(lanes, np.uint8))
+    pools = _Pools(_Pool(lanes, np.int8), _Pool(lanes, np.int16), _Pool(lanes, np.int32), _Pool(lanes, np.uint8))
     record = np.full((len(kinds), kernel.FIRST_WEIGHT + 2 * arch.axon_types), -1, np.int32)
 
     def add(column: int, pool: _Pool, cores: Bool[np.ndarray, " kinds"], values: Integer[np.ndarray, " types"]) -> None:
@@ -193,9 +197,12 @@ def _neurons(image: ChipImage, arch: ChipArch, lanes: int) -> tuple[Int32[np.nda
     record[:, kernel.DRAWS] |= kernel.SYNAPSE_DRAWS * has(np.any(table.stochastic_weights, axis=1))
     # All axons of a stateless core fit in 16 bits together, or it would not be one.
     record[:, kernel.LIMIT] = np.where(stateless, arch.axons, np.maximum(_NARROW // np.maximum(largest.max(1), 1), 1))
+    short = largest.max(axis=1) <= _SHORT
+    record[:, kernel.SHORT] = short
     for g in range(arch.axon_types):
         weights, chance = table.weights[:, g], table.stochastic_weights[:, g]
-        add(kernel.FIRST_WEIGHT + g, pools.narrow, stateless | plain | whole, np.where(chance, 0, weights))
+        add(kernel.FIRST_WEIGHT + g, pools.short, short, np.where(chance, 0, weights))
+        add(kernel.FIRST_WEIGHT + g, pools.narrow, ~short, np.where(chance, 0, weights))
         add(kernel.FIRST_WEIGHT + arch.axon_types + g, pools.narrow, has(chance), np.where(chance, weights, 0))
 
     bound = np.clip(table.threshold - table.leak.astype(np.int64), -_NARROW, _NARROW)

@@ -14,13 +14,15 @@ The products are exact: 0 and 1 times numbers that the operands' type holds, sum
 is int8 summed in int32 on CPUs, and elsewhere bfloat16 summed in float32, exact to 2²⁴ and what tensor cores do.
 Weights beyond the operands' range are split into digits of 8 bits, each with a product of its own.
 
-What was measured on CPUs, with XLA's YNNPACK: int8 and bfloat16 are equally fast, float32 half as fast. The gather
-must keep its last axis: cores of equal weights as further columns of one product, instead of further products, made
-it ten times slower, for XLA then copies byte by byte. Spikes as bits save memory, but unpacking them costs more.
+What was measured on CPUs, with XLA's YNNPACK: products in int8 and bfloat16 are equally fast, in float32 half as fast.
+The gather must keep its last axis: cores of equal weights as further columns of one product, instead of further
+products, made it ten times slower, for XLA then copies byte by byte. Spikes as bits save memory, but unpacking them
+costs more. Sums that leave the cache halve a product's speed, so large levels are cut into several.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -52,6 +54,7 @@ class _Device:
         weight, total: number types of a product's operands and its sums.
         largest: magnitude up to which the operands' type holds every integer; at least 127.
         columns: ticks × streams that are taken at once, where memory allows.
+        rows: nodes of one product, or a hundredth of all; a CPU's cache holds their sums.
         memory: what the arrays of a chunk may take [B].
     """
 
@@ -59,11 +62,12 @@ class _Device:
     total: Any
     largest: int
     columns: int
+    rows: int
     memory: int
 
 
-_CPU = _Device(weight=jnp.int8, total=jnp.int32, largest=127, columns=256, memory=1 << 30)
-_ACCELERATOR = _Device(weight=jnp.bfloat16, total=jnp.float32, largest=256, columns=1024, memory=1 << 32)
+_CPU = _Device(weight=jnp.int8, total=jnp.int32, largest=127, columns=256, rows=1 << 13, memory=1 << 30)
+_ACCELERATOR = _Device(weight=jnp.bfloat16, total=jnp.float32, largest=256, columns=1024, rows=1 << 17, memory=1 << 32)
 
 
 @partial(
@@ -170,10 +174,11 @@ class LayeredEngine:
                 f"{reason}; choose engine packed or event"
             ) from None
         self.image = image
-        self._device = _CPU if jax.default_backend() == "cpu" else _ACCELERATOR
+        device = _CPU if jax.default_backend() == "cpu" else _ACCELERATOR
         self._delay_max = layers.arch.delay_max
-        self._chip, self._row_of = _lay_out(layers, self._device)
-        self._columns = _columns(self._chip, self._device)
+        self._chip, self._row_of = _lay_out(layers, device)
+        self._leaves = jax.tree.leaves(self._chip)
+        self._columns = _columns(self._chip, device)
         self._compiled: dict[tuple[int, int, int], Any] = {}
 
     def init(self, batch: int, seeds: UInt32[np.ndarray, " batch"] | None = None) -> LayeredState:
@@ -295,22 +300,22 @@ class LayeredEngine:
         shape: tuple[int, int],
         watched: Int32[Array, " watched"],
     ) -> tuple[UInt8[Array, "rows bytes some"], tuple[Array, Array]]:
-        """Returns the history after some ticks of some streams, and pins and watched spikes; both are padded."""
+        """Returns the history after some ticks of some streams, and pins and watched spikes; both may be padded."""
         streams, ticks = frames.shape[:2]
-        padded = np.zeros((*shape, frames.shape[2]), bool)
-        padded[:streams, :ticks] = frames
-        past = jnp.pad(history, ((0, 0), (0, 0), (0, shape[0] - streams)))
+        if (streams, ticks) != shape:
+            padded = np.zeros((*shape, frames.shape[2]), bool)
+            padded[:streams, :ticks] = frames
+            frames, history = padded, jnp.pad(history, ((0, 0), (0, 0), (0, shape[0] - streams)))
         program = self._program(*shape, len(watched) // self.image.neuron_type.shape[1])
-        past, *out = program(jax.tree.leaves(self._chip), past, padded, np.int32(ticks), watched)
-        return past[..., :streams], tuple(out)
+        history, *out = program(self._leaves, history, frames, np.int32(ticks), watched)
+        return history[..., :streams], tuple(out)
 
     def _program(self, streams: int, ticks: int, watch: int) -> Any:
         if (streams, ticks, watch) not in self._compiled:
             chip = self._chip
-            leaves, structure = jax.tree.flatten(chip)
             self._compiled[streams, ticks, watch] = _run.lower(
-                structure,
-                leaves,
+                jax.tree.structure(chip),
+                self._leaves,
                 jax.ShapeDtypeStruct((chip.rows, chip.history // 8, streams), jnp.uint8),
                 jax.ShapeDtypeStruct((streams, ticks, chip.input_bits), jnp.bool_),
                 jax.ShapeDtypeStruct((), jnp.int32),
@@ -398,9 +403,8 @@ def _lay_out(layers: Layers, device: _Device) -> tuple[_Chip, Int32[np.ndarray, 
     steps = [step for level in layers.levels for step in place.level(level.blocks, device)]
 
     pin_row = np.full(layers.output_pins, place.silent)
+    pin_row[layers.pin] = place.row_of[layers.pin_signal]
     drivers = np.bincount(layers.pin, minlength=layers.output_pins)
-    alone = drivers[layers.pin] == 1
-    pin_row[layers.pin[alone]] = place.row_of[layers.pin_signal[alone]]
     several = tuple(_either(layers, drivers))
     pin_signal = layers.signals + np.arange((drivers > 1).sum())
     place.row_of = np.append(place.row_of, np.full(len(pin_signal), -1))
@@ -469,7 +473,8 @@ class _Place:
             self._take(np.concatenate([block.signal.ravel() for block in passing]))
             yield _Copy(start=jnp.asarray(start, jnp.int32))
         for group in _similar([block for block in blocks if not _passes_on(block)]):
-            yield self._product(group, device)
+            for portion in _portions(group, max(device.rows, len(self.row_of) // 100)):
+                yield self._product(portion, device)
 
     def _product(self, blocks: Sequence[Block], device: _Device) -> _Product:
         inputs = max(1, *(block.source.shape[1] for block in blocks))  # neurons that always spike may have none
@@ -507,9 +512,8 @@ class _Place:
 
 
 def _passes_on(block: Block) -> bool:
-    """Returns whether each node spikes if its only input does."""
-    single = (np.diff(block.indptr) == 1).all() and len(block.threshold) > 0
-    return bool(single and (block.threshold > 0).all() and (block.weight >= block.threshold).all())
+    """Returns whether each node spikes if its only input does; one whose input is too weak has none at all."""
+    return bool((np.diff(block.indptr) == 1).all() and (block.threshold > 0).all())
 
 
 def _similar(blocks: Sequence[Block]) -> list[list[Block]]:
@@ -529,6 +533,24 @@ def _similar(blocks: Sequence[Block]) -> list[list[Block]]:
             groups.append([block])
             sizes.append((cores, inputs, nodes, cores * inputs * nodes))
     return groups
+
+
+def _portions(blocks: Sequence[Block], rows: int) -> Iterator[list[Block]]:
+    """Yields the blocks, cut between cores where needed, in portions of at most so many rows, or one core."""
+    most = max(1, rows // max(len(block.threshold) for block in blocks))
+    portion: list[Block] = []
+    for block in blocks:
+        begin = 0
+        while begin < len(block.source):
+            cores = slice(begin, begin + most - sum(len(part.source) for part in portion))
+            some = {name: getattr(block, name)[cores] for name in ("source", "delay", "signal")}
+            portion.append(dataclasses.replace(block, **some))
+            begin = cores.stop
+            if sum(len(part.source) for part in portion) == most:
+                yield portion
+                portion = []
+    if portion:
+        yield portion
 
 
 def _digits(weights: Int32[np.ndarray, "*n"], largest: int) -> list[Int32[np.ndarray, "*n"]]:

@@ -14,11 +14,12 @@ work grows with the number of different cores. Rows are matched across cores by 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Bool, Float64, Int32, Int64, UInt8, UInt64
+from jaxtyping import Bool, Int32, Int64, UInt8, UInt64
 
 from tncompile.arch import ChipArch
 from tncompile.ir import ChipImage, NeuronTable
@@ -182,9 +183,12 @@ def _arrange(image: ChipImage, wiring: Wiring) -> _Chip:
     cores, neurons = image.neuron_type.shape
     axons = wiring.arch.axons
     used = image.neuron_type != 0
-    kind, example = _alike(image.core_crossbar, image.axon_type, image.neuron_type)
+    table = image.neurons
+    crossbar, _ = _alike(image.crossbars)  # files of others may say the same twice
+    row, _ = _alike(np.arange(len(table)) == 0, table.weights, table.threshold, table.leak, stateless_rows(table))
+    kind, example = _alike(crossbar[image.core_crossbar], image.axon_type, row[image.neuron_type])
 
-    heard = image.neurons.weights != 0
+    heard = table.weights != 0
     heard[0] = False  # whatever stands in the unused neuron's row
     types = np.moveaxis(heard[image.neuron_type[example]], 2, 0)  # axon types, kinds, neurons
     hears = np.packbits(types, axis=-1, bitorder="little")
@@ -222,8 +226,8 @@ def _alike(*columns: np.ndarray) -> tuple[Int64[np.ndarray, " rows"], Int64[np.n
     Numbers ascend with the first row that has them.
     """
     rows = len(columns[0])
-    flat = [np.ascontiguousarray(column.reshape(rows, -1)).view(np.uint8).reshape(rows, -1) for column in columns]
-    joined = np.concatenate(flat, axis=1)
+    flat = [np.ascontiguousarray(column.reshape(rows, math.prod(column.shape[1:]))) for column in columns]
+    joined = np.concatenate([column.view(np.uint8) for column in flat], axis=1)
     text = joined.view(np.dtype((np.void, joined.shape[1]))).ravel()
     _, example, number = np.unique(text, return_index=True, return_inverse=True)
     order = np.argsort(example, kind="stable")
@@ -256,7 +260,7 @@ def _check_neurons(chip: _Chip) -> None:
         NotLayered: a neuron keeps a potential or draws random numbers.
     """
     table, kind = chip.image.neurons, chip.image.neuron_type
-    wrong = chip.used & ~stateless_rows(table)[kind] & ~(chip.idle & _silent(table)[kind])
+    wrong = chip.used & ~stateless_rows(table)[kind] & ~(chip.idle & _silent(table, chip.arch)[kind])
     if wrong.any():
         core, neuron = np.argwhere(wrong)[0]
         row = kind[core, neuron]
@@ -264,10 +268,11 @@ def _check_neurons(chip: _Chip) -> None:
         raise NotLayered(f"core {core}, neuron {neuron} (type {row}) {what}")
 
 
-def _silent(table: NeuronTable) -> Bool[np.ndarray, " types"]:
+def _silent(table: NeuronTable, arch: ChipArch) -> Bool[np.ndarray, " types"]:
     """Returns the rows that stay at 0 and never spike as long as nothing comes in, in whatever mode."""
     rests = (table.leak == 0) | table.leak_reversal  # sgn(0) = 0
-    return rests & (table.initial == 0) & (table.threshold > 0) & (table.negative_threshold > 0)
+    between = (table.threshold > 0) & (table.negative_threshold >= arch.negative_inclusive)
+    return rests & between & (table.initial == 0)
 
 
 _Entries = tuple[Int64[np.ndarray, " taken"], Int64[np.ndarray, " entries"], Int32[np.ndarray, " entries"]]
@@ -285,7 +290,7 @@ class _Rows(Record):
         key: source and delay of each input, of each core.
         indptr, input, weight: entries of each u, the same in every core.
         threshold: of each u [LSB].
-        hash: of each node; equal for nodes of equal entries and thresholds.
+        code: hash of each node, equal for nodes of equal entries and thresholds.
     """
 
     core: Int64[np.ndarray, " alike"]
@@ -296,7 +301,7 @@ class _Rows(Record):
     input: Int64[np.ndarray, " entries"]
     weight: Int32[np.ndarray, " entries"]
     threshold: Int32[np.ndarray, " nodes"]
-    hash: UInt64[np.ndarray, "alike nodes"]
+    code: UInt64[np.ndarray, "alike nodes"]
 
     def entries(self, take: Bool[np.ndarray, "alike nodes"]) -> _Entries:
         """Returns the lengths, keys and weights of the nodes that are taken."""
@@ -418,9 +423,9 @@ class _Found:
             NotLayered: the sum of one of them leaves the potential's range.
         """
         groups = [self._rows(core, neuron) for core, neuron in self._groups(cores, ready)]
-        shapes = [rows.hash.shape for rows in groups]
+        shapes = [rows.code.shape for rows in groups]
         cuts = np.cumsum([a * b for a, b in shapes])[:-1]
-        threshold = np.concatenate([np.broadcast_to(rows.threshold, rows.hash.shape).ravel() for rows in groups])
+        threshold = np.concatenate([np.broadcast_to(rows.threshold, rows.code.shape).ravel() for rows in groups])
 
         def split(values: np.ndarray) -> list[np.ndarray]:
             return [part.reshape(shape) for part, shape in zip(np.split(values, cuts), shapes, strict=True)]
@@ -429,13 +434,13 @@ class _Found:
             length, key, weight = zip(*map(_Rows.entries, groups, split(take)), strict=True)
             return np.concatenate(length), np.concatenate(key), np.concatenate(weight)
 
-        node, kept = _equal_rows(np.concatenate([rows.hash.ravel() for rows in groups]), threshold, entries)
+        node, kept = _equal_rows(np.concatenate([rows.code.ravel() for rows in groups]), threshold, entries)
         blocks = []
         for rows, signal in zip(groups, split(self.signals + node), strict=True):
             self.signal_of[rows.core[:, None], rows.neuron] = signal[:, rows.column]
             blocks.append(_block(rows.key, rows.indptr, rows.input, rows.weight, rows.threshold, signal))
         self.done[cores] |= ready
-        core = np.concatenate([np.repeat(rows.core, rows.hash.shape[1]) for rows in groups]).astype(np.int32)
+        core = np.concatenate([np.repeat(rows.core, rows.code.shape[1]) for rows in groups]).astype(np.int32)
         return self._level(core[kept], *entries(kept), threshold[kept], tuple(blocks))
 
     def _level(
@@ -488,12 +493,11 @@ class _Found:
 
         row = image.neuron_type[core, neurons]
         crosspoints = np.unpackbits(
-            image.crossbars[image.core_crossbar[core], axons],
-            axis=1,
-            bitorder="little",
-            count=image.neuron_type.shape[1],
-        )
-        weights = image.neurons.weights[row].T[image.axon_type[core, axons]].astype(np.int32) * crosspoints[:, neurons]
+            image.crossbars[image.core_crossbar[core], axons], axis=1, bitorder="little", count=self.done.shape[1]
+        )[:, neurons]
+        column, example = _alike(np.packbits(crosspoints, axis=0).T, row)  # copies, to have less to do
+        row = row[example]
+        weights = image.neurons.weights[row].T[image.axon_type[core, axons]].astype(np.int32) * crosspoints[:, example]
         weights = np.add.reduceat(weights, begins, axis=0, dtype=np.int32) if len(begins) else weights
         alpha, leak = image.neurons.threshold[row], image.neurons.leak[row].astype(np.int32)
         threshold = np.where(stateless_rows(image.neurons)[row], alpha - leak, 1)  # the others are silent
@@ -503,33 +507,28 @@ class _Found:
         if wrong.any():
             i = int(wrong.argmax())
             raise NotLayered(
-                f"core {core}, neuron {neurons[i]} can sum to {least[i]} … {most[i]}, beyond the potential's range "
-                f"{self.chip.arch.potential_range[0]} … {self.chip.arch.potential_range[1]}"
+                f"core {core}, neuron {neurons[example[i]]} can sum to {least[i]} … {most[i]}, beyond the potential's "
+                f"range {self.chip.arch.potential_range[0]} … {self.chip.arch.potential_range[1]}"
             )
         never, always = most < threshold, least >= threshold
         weights[:, never | always] = 0
         threshold = np.where(never, 1, np.where(always, 0, threshold)).astype(np.int32)
-
-        salt = _fractions(np.arange(len(weights)))
-        code = _joined(salt @ weights.astype(np.float64), threshold)
-        _, first, column = np.unique(code, return_index=True, return_inverse=True)
-        if (weights != weights[:, first[column]]).any() or (threshold != threshold[first[column]]).any():
-            first = column = np.arange(len(neurons))  # a collision of hashes: fold no copies here
-        weights, threshold = weights[:, first], threshold[first]
+        again, example = _alike(weights.T, threshold)  # copies that hear a signal by another axon
+        column, weights, threshold = again[column], weights[:, example], threshold[example]
 
         key = self.key[cores[:, None], axons[begins]]
         node, entry = np.nonzero(weights.T)
-        code = _joined(_fractions(key) @ weights.astype(np.float64), threshold)
+        code = _scramble(key) @ weights.astype(np.uint64) + _scramble(threshold)  # modulo 2⁶⁴
         return _Rows(
             core=cores,
             neuron=neurons,
             column=column,
             key=key,
-            indptr=np.concatenate([[0], np.cumsum(np.bincount(node, minlength=len(first)))]),
+            indptr=np.concatenate([[0], np.cumsum(np.bincount(node, minlength=len(threshold)))]),
             input=entry,
             weight=weights.T[node, entry],
             threshold=threshold,
-            hash=code,
+            code=code,
         )
 
 
@@ -577,28 +576,12 @@ def _leaves(
     return ((most > high) & (high + leak < threshold)) | ((least < low) & (low + leak >= threshold))
 
 
-def _scramble(key: Int64[np.ndarray, "*n"]) -> UInt64[np.ndarray, "*n"]:
-    """Returns random bits, a function of the key (splitmix64's finalizer; Steele et al. 2014)."""
+def _scramble(key: Int32[np.ndarray, "*n"] | Int64[np.ndarray, "*n"]) -> UInt64[np.ndarray, "*n"]:
+    """Returns 64 random bits, a function of the key (splitmix64's finalizer; Steele et al. 2014)."""
     z = key.astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15) + np.uint64(0x9E3779B97F4A7C15)
     z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     return z ^ (z >> np.uint64(31))
-
-
-def _fractions(key: Int64[np.ndarray, "*n"]) -> Float64[np.ndarray, "3 *n"]:
-    """Returns three random numbers of 21 bits a key: times the weights of a neuron they sum exactly in float64."""
-    bits = _scramble(key)
-    return np.stack([(bits >> np.uint64(shift)) & np.uint64((1 << 21) - 1) for shift in (0, 21, 42)]).astype(np.float64)
-
-
-def _joined(
-    sums: Float64[np.ndarray, "3 *n nodes"], threshold: Int32[np.ndarray, " nodes"]
-) -> UInt64[np.ndarray, "*n nodes"]:
-    """Returns one hash of three sums and a threshold."""
-    code = _scramble(np.broadcast_to(threshold, sums.shape[1:]).astype(np.int64))
-    for part in sums:
-        code = _scramble((code ^ part.astype(np.int64).astype(np.uint64)).view(np.int64))
-    return code
 
 
 def _equal_rows(
@@ -647,4 +630,4 @@ def _cycle(chip: _Chip, done: Bool[np.ndarray, "cores neurons"], waiting: Int64[
         core, neuron = divmod(int(source[~done.ravel()[source]][0]), neurons)
     cycle = [place for place, when in seen.items() if when >= seen[core, neuron]]
     core, neuron = min(cycle)
-    return f"core {core}, neuron {neuron} hears itself, by a way through {len(cycle)} neuron(s)"
+    return f"core {core}, neuron {neuron} lies on a cycle of {len(cycle)} neuron{'s' * (len(cycle) > 1)}"

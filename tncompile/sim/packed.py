@@ -152,6 +152,7 @@ class PackedEngine:
             state.seeds,
             frames,
         )
+        jax.block_until_ready(past)  # or a run that nothing comes out of would end before its time
         pins, spikes, watched = (np.asarray(array) for array in seen)
         after = PackedState(tick=state.tick + ticks, seeds=state.seeds, past=past, potential=potential)
         return after, Ticks(pins=pins, spikes=spikes, potential=watched)

@@ -1,7 +1,7 @@
 """A chip image in the form that the engine `packed` computes on, and how it is laid out so.
 
-Cores that ask for the same work make a *group*: those of stateless neurons, those with state, and those whose neurons
-draw random numbers for their synapses, for leak and threshold, or for both. Nobody pays for what another group does.
+Cores that ask for the same work make a *group*: those whose neurons draw random numbers for their synapses, for leak
+and threshold, for both, or none. Nobody pays for what another group does.
 Where the cores are cut into shards, one a device, each group is filled up with unused cores to a multiple of them.
 
 Sources are numbered shard by shard: the neurons of the shard's cores, group by group. The last rows of the last group
@@ -23,7 +23,7 @@ from tncompile.arch import ChipArch
 from tncompile.errors import CapacityError
 from tncompile.ir import ChipImage, NeuronTable, ResetMode
 from tncompile.ir.base import Record
-from tncompile.sim.neurons import reach, stateless_rows, used_rows
+from tncompile.sim.neurons import is_stateless
 from tncompile.sim.wiring import Wiring
 
 LANES = 32
@@ -301,17 +301,13 @@ class _Arcs(Record):
 
 
 def _works(image: ChipImage, wiring: Wiring) -> Int64[np.ndarray, " cores"]:
-    """Returns the `_Work` that each core asks for."""
+    """Returns the `_Work` that each core asks for; state is asked for by all cores or by none."""
     table = image.neurons
-    stateless = stateless_rows(table)
-    leak = int(np.abs(table.leak[used_rows(image)].astype(np.int64)).max(initial=0))
-    if reach(image, wiring) + leak > wiring.arch.potential_range[1]:  # Σ may saturate or wrap before it is compared
-        stateless[:] = False
-    row = np.where(stateless, 0, _Work.STATE)
-    row |= np.where(table.stochastic_leak | (table.mask_bits > 0), _Work.NOISE, 0)
+    row = np.where(table.stochastic_leak | (table.mask_bits > 0), _Work.NOISE, 0)
     row |= np.where(table.stochastic_weights.any(axis=1), _Work.RANDOM_SYNAPSES, 0)
     row[0] = 0
-    return np.bitwise_or.reduce(row[image.neuron_type], axis=1).astype(np.int64)
+    works = np.bitwise_or.reduce(row[image.neuron_type], axis=1).astype(np.int64)
+    return works if is_stateless(image, wiring) else works | _Work.STATE
 
 
 def _seat(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import jax.numpy as jnp
 from jax import lax
@@ -68,8 +68,9 @@ def run_ticks(
         past, potential, tick = carry
         # Else XLA widens the parameters to 32 bits once before the loop, and then reads four times as much.
         groups, tick = lax.optimization_barrier((chip.groups, tick))
-        past, potential = _tick(chip, groups, past, potential, (seeds, tick), frame, shards)
-        return (past, potential, tick + 1), _look(chip, watch, past, potential, shards)
+        now = replace(chip, groups=groups)
+        past, potential = _tick(now, past, potential, (seeds, tick), frame, shards)
+        return (past, potential, tick + 1), _look(now, watch, past, potential, shards)
 
     (past, potential, _), seen = lax.scan(step, (past, potential, tick), frames.transpose(1, 2, 0))
     pins, spikes, watched = (jnp.moveaxis(array, -1, 0) for array in seen)
@@ -78,7 +79,6 @@ def run_ticks(
 
 def _tick(
     chip: Chip,
-    groups: tuple[Group, ...],
     past: Past,
     before: Potential,
     key: tuple[UInt32[Array, " batch"], UInt32[Array, ""]],
@@ -87,7 +87,7 @@ def _tick(
 ) -> tuple[Past, Potential]:
     """Returns what the chip holds after a tick; `key` is that of its random numbers."""
     potential, spikes = [], []
-    for group, old in zip(groups, before, strict=True):
+    for group, old in zip(chip.groups, before, strict=True):
         total = _integrate(group, past)
         if group.synapses is not None:
             total = _integrate_randomly(group.synapses, _number(group, chip.neurons), key, past, total)
@@ -105,40 +105,40 @@ def _tick(
             fired = (v & 1).astype(bool)
         potential.append(v)
         spikes.append(fired)
-    if shards > 1:
-        spikes = [_of_all_shards(jnp.concatenate(spikes))]
-    return _push(chip, past, spikes, frame), tuple(potential)
+    return _push(chip, past, _joined(spikes, shards), frame), tuple(potential)
 
 
-def _of_all_shards(spikes: Bool[Array, "mine neurons batch"]) -> Bool[Array, "all neurons batch"]:
-    """Returns the spikes of all shards, one behind the other; a byte of eight neurons is what goes over the wire."""
-    cores, neurons, batch = spikes.shape
+def _joined(spikes: list[Bool[Array, "_ neurons batch"]], shards: int) -> Bool[Array, "all neurons batch"]:
+    """Returns the spikes of all groups and shards, one behind the other.
+
+    Eight neurons a byte: that is what goes over the wire, and what is copied to join the groups.
+    """
+    if len(spikes) == shards == 1:
+        return spikes[0]
     bit = jnp.arange(8, dtype=jnp.uint8)[:, None]
-    packed = jnp.sum(spikes.reshape(cores, -1, 8, batch).astype(jnp.uint8) << bit, axis=2, dtype=jnp.uint8)
-    packed = lax.all_gather(packed, "cores", tiled=True)
+    neurons, batch = spikes[0].shape[1:]
+    packed = jnp.concatenate(
+        [
+            jnp.sum(group.reshape(-1, neurons // 8, 8, batch).astype(jnp.uint8) << bit, axis=2, dtype=jnp.uint8)
+            for group in spikes
+        ]
+    )
+    if shards > 1:
+        packed = lax.all_gather(packed, "cores", tiled=True)
     return (packed[:, :, None] >> bit & 1).astype(bool).reshape(-1, neurons, batch)
 
 
 def _push(
-    chip: Chip, past: Past, spikes: list[Bool[Array, "_ neurons batch"]], frame: Bool[Array, "input_bits batch"]
+    chip: Chip, past: Past, spikes: Bool[Array, "rows neurons batch"], frame: Bool[Array, "input_bits batch"]
 ) -> Past:
-    """Returns the past spikes with one more tick: the spikes of all rows, piece by piece, and the input bits.
-
-    Written in place, the older planes first. One piece is written by all threads of a CPU, several by one.
-    """
-    rows = len(past) // chip.planes
-    for plane in reversed(range(1, chip.planes)):
-        begin, end = plane * rows, (plane + 1) * rows
-        older, newer = past[begin:end], past[begin - rows : begin]
-        past = lax.dynamic_update_slice(past, older << 1 | newer >> chip.bits - 1, (begin, 0, 0))
-    if len(spikes) == 1 and chip.planes == 1:
-        past = past << 1 | spikes[0].astype(past.dtype)
-    else:
-        begin = 0
-        for piece in spikes:
-            old = past[begin : begin + len(piece)]
-            past = lax.dynamic_update_slice(past, old << 1 | piece.astype(past.dtype), (begin, 0, 0))
-            begin += len(piece)
+    """Returns the past spikes with one more tick: the spikes of all rows, and the input bits in the last ones."""
+    rows = len(spikes)
+    new = past[:rows] << 1 | spikes.astype(past.dtype)
+    older = [
+        past[i * rows : (i + 1) * rows] << 1 | past[(i - 1) * rows : i * rows] >> chip.bits - 1
+        for i in range(1, chip.planes)
+    ]
+    past = jnp.concatenate([new, *older]) if older else new
     spare = chip.inputs * chip.neurons - len(frame)
     inputs = jnp.pad(frame, ((0, spare), (0, 0))).reshape(chip.inputs, chip.neurons, -1)
     begin = rows - chip.inputs
@@ -257,15 +257,14 @@ def _fire(
         v = jnp.where(crossed, 0, leaked)
     v = _fit(neuron, v)
 
-    over, under = v - _each(group.threshold), v - _each(neuron.floor)
     after_spike = jnp.where(_each(neuron.keep_spike), v, 0) + _each(neuron.add_spike)
     after_below = jnp.where(_each(neuron.keep_below), v, 0) + _each(neuron.add_below)
     if noise is None:
         spikes, below = v >= _each(group.threshold), v < _each(neuron.floor)
     else:
         assert drawn is not None
-        eta = (drawn[0] & _each(noise.mask)).astype(jnp.int32)
-        spikes, below = over >= eta, under < -(drawn[0] & _each(noise.mask_below)).astype(jnp.int32)
+        eta, eta_below = ((drawn[0] & _each(mask)).astype(jnp.int32) for mask in (noise.mask, noise.mask_below))
+        spikes, below = v - _each(group.threshold) >= eta, v - _each(neuron.floor) < -eta_below
         after_spike -= jnp.where(_each(noise.take_spike), eta, 0)
         after_below += jnp.where(_each(noise.take_below), eta, 0)
     v = jnp.where(spikes, after_spike, jnp.where(below, after_below, v))

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
 import numpy as np
-from jaxtyping import Int32, Int64
+from jaxtyping import Bool, Int32, Int64
 
 from tncompile.errors import ArtifactError, SimulationError
 from tncompile.ir import ChipImage
@@ -151,9 +151,9 @@ def survey(source: SpikeSource, start: int | None = None) -> Survey:
         last = max(last, int(chunk.tick.max(initial=-1)))
         chunk = taken(chunk, slice(skipped, None))
         addressed = taken(chunk, np.flatnonzero(chunk.core >= 0))
-        keys = np.union1d(keys, address_keys(addressed.core, addressed.axon, addressed.delay))
-    addresses = np.stack([keys // (_AXONS * _DELAYS), keys // _DELAYS % _AXONS, keys % _DELAYS], axis=1)
-    return Survey(spikes=spikes, earlier=earlier, streams=streams, last=last, addresses=addresses.astype(np.int32))
+        found = distinct(address_keys(addressed.core, addressed.axon, addressed.delay))
+        keys = merged(keys, found)
+    return Survey(spikes=spikes, earlier=earlier, streams=streams, last=last, addresses=addresses_of(keys))
 
 
 def address_keys(
@@ -161,6 +161,29 @@ def address_keys(
 ) -> Int64[np.ndarray, " addresses"]:
     """Returns a number for each address, which orders addresses by core, axon and delay."""
     return (core.astype(np.int64) * _AXONS + axon) * _DELAYS + delay
+
+
+def addresses_of(keys: Int64[np.ndarray, " addresses"]) -> Int32[np.ndarray, "addresses 3"]:
+    """Returns core, axon and delay of each of `address_keys`."""
+    return np.stack([keys // (_AXONS * _DELAYS), keys // _DELAYS % _AXONS, keys % _DELAYS], axis=1).astype(np.int32)
+
+
+def distinct(keys: Int64[np.ndarray, " keys"]) -> Int64[np.ndarray, " different"]:
+    """Returns the different ones of some numbers in rising order; many times as fast as `np.unique` from 2.3 on."""
+    keys = np.sort(keys)
+    return keys[np.append(True, keys[1:] != keys[:-1])] if len(keys) else keys
+
+
+def merged(keys: Int64[np.ndarray, " keys"], more: Int64[np.ndarray, " more"]) -> Int64[np.ndarray, " all"]:
+    """Returns all of two lists of different numbers in rising order, each one once."""
+    new = more[~contained(more, keys)]
+    return np.sort(np.concatenate([keys, new]), kind="stable") if len(new) else keys
+
+
+def contained(keys: Int64[np.ndarray, " keys"], others: Int64[np.ndarray, " others"]) -> Bool[np.ndarray, " keys"]:
+    """Returns which numbers are among others, which are in rising order."""
+    place = np.searchsorted(others, keys)
+    return np.append(others, -1)[place] == keys if len(others) else np.zeros(len(keys), bool)
 
 
 def check_ranges(

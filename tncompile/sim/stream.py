@@ -20,7 +20,16 @@ from tncompile.ir.tensors import read_tensors, write_tensors
 from tncompile.ir.text import digest
 from tncompile.sim.choose import Choice, choose_engine
 from tncompile.sim.engine import ChipState, Engine
-from tncompile.sim.sources import MAX_STREAMS, SpikeSource, Survey, address_keys, survey, taken
+from tncompile.sim.sources import (
+    MAX_STREAMS,
+    SpikeSource,
+    Survey,
+    address_keys,
+    addresses_of,
+    merged,
+    survey,
+    taken,
+)
 from tncompile.sim.spikes import InputSpikes, OutputSpikes
 
 _CHUNK_BYTES = 1 << 26  # of input bits, output pins and watched neurons at a time [byte]
@@ -90,7 +99,7 @@ class SavedState(Record):
 
     Attributes:
         image: digest of the chip image, as it is without more inputs.
-        addresses: core, axon and delay of the input bits behind the image's own.
+        addresses: core, axon and delay of the input bits behind the image's own, in rising order.
         chip: the state, over all these input bits.
     """
 
@@ -143,18 +152,17 @@ def resumed(
     Args:
         saved: the state.
         image: the chip, without more inputs.
-        addresses: those that the spikes to come go to.
+        addresses: those that the spikes to come go to, in rising order.
     """
-    both = np.concatenate([saved.addresses, addresses])
-    needed, row = np.unique(both, axis=0, return_inverse=True)
-    own, before = image.input_bits, len(saved.addresses)
+    held = address_keys(*saved.addresses.T)
+    keys = merged(held, address_keys(*addresses.T))
+    own, before = image.input_bits, len(held)
     entered = np.unpackbits(saved.chip.inputs, axis=-1, count=own + before, bitorder="little")  # stream age bit
-    inputs = np.zeros((*entered.shape[:2], own + len(needed)), np.uint8)
+    inputs = np.zeros((*entered.shape[:2], own + len(keys)), np.uint8)
     inputs[:, :, :own] = entered[:, :, :own]
-    inputs[:, :, own + row.ravel()[:before]] = entered[:, :, own:]
-    return needed.astype(np.int32), dataclasses.replace(
-        saved.chip, inputs=np.packbits(inputs, axis=-1, bitorder="little")
-    )
+    inputs[:, :, own + np.searchsorted(keys, held)] = entered[:, :, own:]
+    chip = dataclasses.replace(saved.chip, inputs=np.packbits(inputs, axis=-1, bitorder="little"))
+    return addresses_of(keys), chip
 
 
 # ---------------------------------------------------------------------------------------------------------------------
