@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
+from support.random_acyclic import acyclic_chip
 from support.random_chips import (
     RANC,
     RANC_INCLUSIVE,
@@ -17,9 +20,11 @@ from support.random_chips import (
 )
 
 from tncompile.arch import ChipArch
+from tncompile.errors import SimulationError
 from tncompile.ir import ChipImage
-from tncompile.sim import make_engine
+from tncompile.sim import ENGINES, event, make_engine
 from tncompile.sim.engine import ChipState
+from tncompile.sim.layers import find_layers
 
 ANY_CHIP = ("packed", "event")
 ACYCLIC = ("packed", "event", "layered", "sliced")
@@ -83,6 +88,82 @@ def test_single_chips_in_chunks(engine: str, name: str) -> None:
     for seed in range(40 if engine == "event" else 3):
         image = random_chip(seed, arch=arch, cores=1 + seed % 5, **options)
         assert_equal_runs(engine, image, batch=1 + seed % 2, seed=seed, chunks=(1, 5, 5))
+
+
+@pytest.mark.parametrize("engine", ["layered", "sliced"])
+@pytest.mark.parametrize("arch", [WIDE, RANC_UNBOUNDED], ids=["wide", "ranc"])
+def test_acyclic_boards(engine: str, arch: ChipArch) -> None:
+    for seed in range(4):
+        image = side_by_side([acyclic_chip(100 * seed + i, arch=arch, cores=1 + i % 9) for i in range(CHIPS)])
+        assert_equal_runs(engine, image, batch=1, seed=seed, chunks=(TICKS,))
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_no_streams(engine: str) -> None:
+    image = layered_chip(2)
+    runner = make_engine(engine, image)
+    state, ticks = runner.run(runner.init(0), random_frames(image, 0, batch=0, ticks=5), [0])
+    assert ticks.pins.shape == (0, 5, image.output_pins) and ticks.spikes.shape == (0, 5, 1, WIDE.neurons)
+    state, _ = runner.run(runner.load(runner.save(state)), random_frames(image, 0, batch=0, ticks=3))
+    assert runner.save(state).tick == 8
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_a_chip_that_nothing_enters_and_nothing_leaves(engine: str) -> None:
+    image = layered_chip(1)
+    fields = dataclasses.fields(image.packets)
+    image = dataclasses.replace(
+        image,
+        neuron_type=np.zeros_like(image.neuron_type),
+        **{name: np.zeros_like(getattr(image, name)) for name in ("dx", "dy", "target_axon", "target_delay")},
+        output_pin=np.full_like(image.output_pin, -1),
+        packets=dataclasses.replace(image.packets, **{f.name: getattr(image.packets, f.name)[:0] for f in fields}),
+        input_bits=0,
+    )
+    assert_equal_runs(engine, image, batch=1, seed=0, chunks=(5,))
+
+
+@pytest.mark.parametrize("engine", ACYCLIC)
+def test_potentials_of_neurons_that_keep_none_are_refused(engine: str) -> None:
+    image = layered_chip(2)
+    runner = make_engine(engine, image)
+    saved = runner.save(runner.init(1))
+    wrong = saved.potential.copy()
+    wrong[0, 0, 3] = 5
+    with pytest.raises(SimulationError, match="state: core 0 has potentials, its neurons in the image keep none"):
+        runner.load(dataclasses.replace(saved, potential=wrong))
+
+
+@pytest.mark.parametrize("engine", ["layered", "sliced"])
+def test_copies_that_did_not_spike_together_are_refused(engine: str) -> None:
+    image = acyclic_chip(2)
+    runner = make_engine(engine, image)
+    saved = runner.save(runner.init(1))
+    layers = find_layers(image)
+    signal, count = np.unique(layers.signal_of[layers.signal_of >= 0], return_counts=True)
+    core, neuron = np.argwhere(layers.signal_of == signal[count > 1][0])[1]
+    spikes = np.zeros_like(saved.spikes)
+    spikes[0, 0, core, neuron // 8] = 1 << neuron % 8
+    with pytest.raises(SimulationError, match=f"state: core {core} has spikes that no run of the image leads to"):
+        runner.load(dataclasses.replace(saved, spikes=spikes))
+
+
+@pytest.mark.parametrize("streams", [1, 3, 20])
+def test_event_on_many_threads(monkeypatch: pytest.MonkeyPatch, streams: int) -> None:
+    """More threads than the chip is worth and the machine may have: in one team, in two, and each alone."""
+    image = board("stochastic", 9)
+    monkeypatch.setattr(event, "_THREAD_CORES", 1)
+    monkeypatch.setattr(event, "_TEAM", 3)
+    monkeypatch.setattr(event.numba.config, "NUMBA_NUM_THREADS", 4)
+    frames = random_frames(image, 2, batch=streams, ticks=12)
+    seeds = np.arange(streams, dtype=np.uint32)
+    watch = range(len(image.core_x))
+    engine, oracle = make_engine("event", image), make_engine("oracle", image)
+    state, ticks = engine.run(engine.init(streams, seeds), frames, watch)
+    expected, truth = oracle.run(oracle.init(streams, seeds), frames, watch)
+    np.testing.assert_array_equal(ticks.spikes, truth.spikes)
+    np.testing.assert_array_equal(ticks.potential, truth.potential)
+    assert_equal_states(engine.save(state), oracle.save(expected), "at the end")
 
 
 @pytest.mark.parametrize("engine", ACYCLIC)

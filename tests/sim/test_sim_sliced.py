@@ -19,6 +19,7 @@ from tncompile.arch import TRUENORTH, ChipArch
 from tncompile.errors import InfeasibleError, SimulationError
 from tncompile.ir import ChipImage, InputPackets
 from tncompile.sim import make_engine, sliced
+from tncompile.sim.native import aligned
 from tncompile.sim.sliced import SlicedEngine
 
 HEAVY = WIDE.model_copy(update={"name": "heavy", "weight_bits": 16, "leak_bits": 16, "potential_bits": 28})
@@ -163,14 +164,6 @@ def test_equal_blocks_share_a_program() -> None:
     assert_equal_runs(image, batch=1, chunks=(30,))
 
 
-def test_no_streams() -> None:
-    image = layered_chip(2)
-    engine = make_engine("sliced", image)
-    state, ticks = engine.run(engine.init(0), random_frames(image, 0, batch=0, ticks=5), [0])
-    assert ticks.pins.shape == (0, 5, image.output_pins) and ticks.spikes.shape == (0, 5, 1, WIDE.neurons)
-    assert engine.save(engine.load(engine.save(state))).tick == 5
-
-
 @pytest.mark.parametrize("batch", [1, 9])
 def test_threads_share_the_work(monkeypatch: pytest.MonkeyPatch, batch: int) -> None:
     """More threads than the chip is worth and the machine may have."""
@@ -182,7 +175,7 @@ def test_threads_share_the_work(monkeypatch: pytest.MonkeyPatch, batch: int) -> 
     start = threading.Thread.start
     monkeypatch.setattr(threading.Thread, "start", lambda thread: (started.append(thread), start(thread)))
     monkeypatch.setattr(sliced, "_THREAD_LITERALS", 1)
-    engine._scratch = sliced._aligned(4, engine._scratch.shape[1])
+    engine._scratch = aligned((4, engine._scratch.shape[1]), np.uint64)
     _, ticks = engine.run(engine.init(batch), frames, range(9))
     assert len(started) == 3
     np.testing.assert_array_equal(ticks.pins, expected.pins)
@@ -193,7 +186,7 @@ def test_an_interrupt_ends_all_threads(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sliced, "_THREAD_LITERALS", 1)
     image = acyclic_chip(8, cores=9)
     engine = SlicedEngine(image)
-    engine._scratch = sliced._aligned(3, engine._scratch.shape[1])
+    engine._scratch = aligned((3, engine._scratch.shape[1]), np.uint64)
     frames = random_frames(image, 0, batch=1, ticks=2000)
     _, expected = engine.run(engine.init(1), frames)
     threads, work = threading.active_count(), sliced.work

@@ -151,6 +151,38 @@ def check_saved(saved: ChipState, image: ChipImage, delay_max: int) -> None:
             )
 
 
+def check_stateless(saved: ChipState, stateless: Bool[np.ndarray, " cores"]) -> None:
+    """Refuses a saved state with potentials in cores whose neurons never keep one.
+
+    Raises:
+        SimulationError: there are some.
+    """
+    wrong = saved.potential.any(axis=(0, 2)) & stateless
+    if wrong.any():
+        raise SimulationError(
+            f"state: core {int(wrong.argmax())} has potentials, its neurons in the image keep none; load a state of "
+            "this image"
+        )
+
+
+def check_copies(saved: ChipState, kept: ChipState) -> None:
+    """Refuses a saved state in which neurons that always spike together did not.
+
+    Args:
+        saved: the state.
+        kept: the same, after it was loaded by an engine that computes such neurons once.
+
+    Raises:
+        SimulationError: they differ.
+    """
+    wrong = (saved.spikes != kept.spikes).any(axis=(0, 1, 3))
+    if wrong.any():
+        raise SimulationError(
+            f"state: core {int(wrong.argmax())} has spikes that no run of the image leads to; load "
+            "a state of this image"
+        )
+
+
 def check_watch(watch: Sequence[int], cores: int) -> None:
     """Refuses cores that the image does not have.
 

@@ -24,10 +24,9 @@ streams than threads, each thread runs streams of its own.
 
 from __future__ import annotations
 
-import threading
-import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import NamedTuple
 
 import numba
@@ -35,17 +34,17 @@ import numpy as np
 from jaxtyping import Bool, Int16, Int32, Int64, Shaped, UInt8, UInt32, UInt64
 
 from tncompile.arch import ChipArch
-from tncompile.errors import SimulationError
 from tncompile.ir import ChipImage
 from tncompile.sim import event_kernel as kernel
-from tncompile.sim.engine import ChipState, Ticks, check_frames, check_saved, check_watch
+from tncompile.sim.engine import ChipState, Ticks, check_frames, check_saved, check_stateless, check_watch
 from tncompile.sim.event_kernel import BLOCK, LANES, Job, Scratch
-from tncompile.sim.event_layout import address, aligned, first_job, fixed, lay_out
+from tncompile.sim.event_layout import first_job, lay_out
+from tncompile.sim.native import IDLE, address, aligned, fixed, lined_up, share
 from tncompile.sim.wiring import resolve
 
 _THREAD_CORES = 1000  # cores × streams × ticks, about 0.3 ms, that are worth one more thread
 _STREAMS_EACH = 4  # streams a thread from which on it is better to deal streams than cores
-_END = np.iinfo(np.int64).max // 2
+_TEAM = 8  # threads of a team, if there are streams for more than one team
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -109,7 +108,7 @@ class EventEngine:
         """Compiles the kernel, or reads it from Numba's cache; it is the same for all batches, lengths and images."""
         progress = np.zeros(2 * kernel.FINISHED, np.int64)
         job = Job(*[0] * len(Job._fields))._replace(progress=address(progress))  # of no ticks
-        kernel.work(job, Scratch(*[0] * len(Scratch._fields)), kernel.IDLE)
+        kernel.work(job, Scratch(*[0] * len(Scratch._fields)), IDLE)
 
     def run(
         self, state: EventState, frames: Bool[np.ndarray, "batch ticks input_bits"], watch: Sequence[int] = ()
@@ -135,9 +134,8 @@ class EventEngine:
             spikes=np.zeros(shape, bool),
             potential=np.zeros(shape, np.int32),
         )
-        if batch and ticks:
-            state = self._run(state, run, watched)
-        return state, Ticks(
+        after = self._run(state, run, watched) if batch and ticks else replace(state, tick=state.tick + ticks)
+        return after, Ticks(
             pins=fixed(run.pins),
             spikes=fixed(_spread(run.spikes, place)),
             potential=fixed(_spread(run.potential, place)),
@@ -170,14 +168,12 @@ class EventEngine:
         check_saved(saved, self.image, self._arch.delay_max)
         layout, neurons = self._layout, self._arch.neurons
         stateless = layout.record[:, kernel.PATH] == kernel.STATELESS
-        if saved.potential[:, stateless].any():
-            raise SimulationError(
-                "state: it has potentials that no run of this image leads to; load the state of this image"
-            )
+        check_stateless(saved, stateless)
         history = aligned((*saved.spikes.shape[:3], layout.words), np.uint64)
         history.view(np.uint8)[:, self._entries(saved.tick), :, : neurons // 8] = saved.spikes
         scheduler = aligned((len(saved.seeds), layout.rows, len(stateless), layout.axon_words), np.uint64)
-        for stream, rows in enumerate(scheduler.reshape(len(scheduler), -1)):
+        for stream in range(len(scheduler)):
+            rows = scheduler[stream].reshape(-1)
             for age in range(1, self._arch.delay_max + 1):
                 fired = np.unpackbits(saved.spikes[stream, age - 1], bitorder="little")
                 entered = np.unpackbits(saved.inputs[stream, age - 1], count=self.image.input_bits, bitorder="little")
@@ -221,43 +217,49 @@ class EventEngine:
         batch, ticks, _ = run.frames.shape
         cores = len(self.image.core_x)
         threads = min(numba.config.NUMBA_NUM_THREADS, 1 + batch * ticks * cores // _THREAD_CORES)  # type: ignore[attr-defined]
-        deal = batch >= _STREAMS_EACH * threads
-        copies = 1 if deal else min(threads, -(-cores // BLOCK))
-        scheduler = aligned((copies, *state.scheduler.shape), np.uint64)
-        scheduler[0] = state.scheduler
+        teams, size = _teams(threads, batch, -(-cores // BLOCK))
         kept = {name: _copy(getattr(state, name)) for name in ("large", "small", "potential", "history", "rest")}
         watch = np.full(cores, -1, np.int32)
         watch[watched] = np.arange(len(watched))
 
-        hands = []
-        for begin, end in _shares(batch, threads if deal else 1):
-            part = slice(begin, end)
-            progress = np.zeros(2 * kernel.FINISHED, np.int64)
+        parts, schedulers, progress = [], [], []
+        memory = []  # what the parts know the address of
+        for begin, end in _shares(batch, teams):
+            streams = slice(begin, end)
+            scheduler = aligned((size, *state.scheduler[streams].shape), np.uint64)
+            scheduler[0] = state.scheduler[streams]
+            counts = np.zeros(2 * kernel.FINISHED, np.int64)
             job = self._job._replace(
                 batch=end - begin,
                 ticks=ticks,
                 first_tick=state.tick,
                 watched=len(watched),
-                copies=copies,
-                progress=address(progress),
-                seeds=address(state.seeds[part]),
+                copies=size,
+                progress=address(counts),
+                seeds=address(state.seeds[streams]),
                 watch=address(watch),
-                scheduler=address(scheduler[:, part] if copies == 1 else scheduler),
-                **{name: address(array[part]) for name, array in kept.items()},
-                frames=address(run.frames[part]),
-                pin_spikes=address(run.pins[part]),
-                watched_spikes=address(run.spikes[part]),
-                watched_potential=address(run.potential[part]),
+                scheduler=address(scheduler),
+                **{name: address(array[streams]) for name, array in kept.items()},
+                frames=address(run.frames[streams]),
+                pin_spikes=address(run.pins[streams]),
+                watched_spikes=address(run.spikes[streams]),
+                watched_potential=address(run.potential[streams]),
             )
-            hands += [_Hand(job, thread, progress) for thread in range(copies)]
-        _share(hands, self._arch)
+            for thread in range(size):
+                scratch = _scratch(self._arch)
+                own = Scratch(thread=thread, **{name: address(array) for name, array in scratch.items()})
+                parts.append(partial(kernel.work, job, own))
+                memory.append(scratch)
+            schedulers.append(scheduler)
+            progress.append(counts)
+        share(parts, progress)
 
         delays = self._arch.delay_max
         entered = np.packbits(run.frames[:, -delays:][:, ::-1], axis=-1, bitorder="little")
         return EventState(
             tick=state.tick + ticks,
             seeds=state.seeds,
-            scheduler=fixed(scheduler[0] if copies == 1 else np.bitwise_or.reduce(scheduler)),
+            scheduler=fixed(lined_up(np.concatenate([np.bitwise_or.reduce(scheduler) for scheduler in schedulers]))),
             inputs=fixed(np.concatenate([entered, state.inputs], axis=1)[:, :delays]),
             **{name: fixed(array) for name, array in kept.items()},
         )
@@ -270,42 +272,6 @@ class _Run(NamedTuple):
     pins: Bool[np.ndarray, "batch ticks pins"]
     spikes: Bool[np.ndarray, "batch ticks watched neurons"]
     potential: Int32[np.ndarray, "batch ticks watched neurons"]
-
-
-class _Hand(NamedTuple):
-    """One thread's part in a job: its number there, and the memory of the job's progress."""
-
-    job: Job
-    thread: int
-    progress: Int64[np.ndarray, " _"]
-
-
-def _share(hands: Sequence[_Hand], arch: ChipArch) -> None:
-    """Runs jobs with a thread for each hand; this thread is one of them.
-
-    They are made anew each time, which takes microseconds: a pool would not survive a fork.
-    """
-
-    def run(hand: _Hand) -> None:
-        memory = _scratch(arch)
-        own = Scratch(thread=hand.thread, **{name: address(array) for name, array in memory.items()})
-        task = kernel.IDLE
-        while (task := kernel.work(hand.job, own, task)) != kernel.DONE:
-            time.sleep(0)  # another thread is behind: perhaps it has no core
-
-    others = [threading.Thread(target=run, args=(hand,), daemon=True) for hand in hands[1:]]
-    try:
-        for other in others:
-            other.start()
-        run(hands[0])
-    except BaseException:
-        for hand in hands:
-            hand.progress[:] = _END  # nothing is left to be done or waited for
-        raise
-    finally:
-        for other in others:
-            if other.ident is not None:
-                other.join()
 
 
 def _scratch(arch: ChipArch) -> dict[str, Shaped[np.ndarray, " _"]]:
@@ -325,6 +291,18 @@ def _scratch(arch: ChipArch) -> dict[str, Shaped[np.ndarray, " _"]]:
         "sender": (BLOCK * arch.neurons, np.int64),
     }
     return {name: aligned((size,), dtype) for name, (size, dtype) in sizes.items()}
+
+
+def _teams(threads: int, streams: int, blocks: int) -> tuple[int, int]:
+    """Returns how many teams of threads share the streams, and the size of a team, which shares the cores.
+
+    A thread without company waits for nobody, but streams have to be many to be dealt evenly. Each thread of a team
+    has a scheduler of its own for all of the team's streams: so teams are small where there are streams for several.
+    """
+    if streams >= _STREAMS_EACH * threads:
+        return threads, 1
+    teams = min(streams, -(-threads // _TEAM))
+    return teams, min(threads // teams, blocks)
 
 
 def _shares(count: int, parts: int) -> list[tuple[int, int]]:

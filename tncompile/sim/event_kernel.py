@@ -18,13 +18,11 @@ from llvmlite import ir
 from numba import njit, types
 from numba.extending import intrinsic, models, register_model
 
+from tncompile.sim.native import DONE, IDLE, kept
+
 LANES = 64  # neurons of a word of a crossbar's row
 BLOCK = 32  # cores that a thread takes at a time
 AHEAD = 4  # cores between looking for a core's active axons and evaluating it
-
-# What `work` returns besides a task that it waits for.
-DONE = -1
-IDLE = -2
 
 FINISHED = 8  # place in `Job.progress`: on another line of the cache than the tasks that are taken
 _PATIENCE = 20_000  # looks at the other threads' progress before the interpreter may do something else
@@ -822,15 +820,7 @@ def _run_block(job, own, now, first_core):
     _deliver(job, own, now, sent, senders)
 
 
-def _kept(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Returns the function, to be compiled once for all processes if there is a place to keep its code in."""
-    try:
-        return njit(cache=True, nogil=True, error_model="numpy")(function)
-    except RuntimeError:  # neither beside this file nor in the user's cache folder
-        return njit(nogil=True, error_model="numpy")(function)
-
-
-@_kept
+@kept
 @no_type_check
 def work(job, own, task):
     """Takes tasks and runs them until none is left; other threads do so too.

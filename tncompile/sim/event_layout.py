@@ -13,10 +13,10 @@ from tncompile.ir import ChipImage, NeuronTable, ResetMode
 from tncompile.ir.base import Record
 from tncompile.sim import event_kernel as kernel
 from tncompile.sim.event_kernel import LANES, Job
+from tncompile.sim.native import address, aligned, fixed, lined_up
 from tncompile.sim.neurons import stateless_rows, stochastic_rows
 from tncompile.sim.wiring import Wiring
 
-_LINE = 64  # of the cache [byte]
 _SHORT, _NARROW = (1 << 7) - 1, (1 << 15) - 1  # largest numbers of 8 and 16 bits
 
 
@@ -68,7 +68,7 @@ def lay_out(image: ChipImage, wiring: Wiring) -> Layout:
         narrow=pools.narrow.rows(),
         wide=pools.wide.rows(),
         flags=pools.flags.rows(),
-        route=_lined_up(route.astype(np.uint32) if int(route.max(initial=0)) < 1 << 32 else route),
+        route=lined_up(route.astype(np.uint32) if int(route.max(initial=0)) < 1 << 32 else route),
         pin=image.output_pin.reshape(-1),
         line_first=np.searchsorted(line_bit[order], np.arange(image.input_bits + 1)),
         line=line[order],
@@ -98,40 +98,11 @@ def first_job(layout: Layout, image: ChipImage, arch: ChipArch) -> Job:
     )
 
 
-def address(array: Shaped[np.ndarray, "..."]) -> int:
-    """Returns where an array begins; whoever asks keeps the array."""
-    assert array.flags.c_contiguous
-    return array.ctypes.data
-
-
-def fixed(array: Shaped[np.ndarray, "*shape"]) -> Shaped[np.ndarray, "*shape"]:
-    """Returns the array, now read-only; records take such an array without a copy."""
-    array.flags.writeable = False
-    return array
-
-
-def aligned(shape: tuple[int, ...], dtype: type) -> Shaped[np.ndarray, "..."]:
-    """Returns zeros that begin with a line of the cache, so that no row lies across more lines than it must."""
-    size = int(np.prod(shape)) * np.dtype(dtype).itemsize
-    memory = np.zeros(size + _LINE, np.uint8)
-    begin = -memory.ctypes.data % _LINE
-    return memory[begin : begin + size].view(dtype).reshape(shape)
-
-
-def _lined_up(array: Shaped[np.ndarray, "*shape"]) -> Shaped[np.ndarray, "*shape"]:
-    """Returns an array that begins with a line of the cache, read-only."""
-    if array.ctypes.data % _LINE == 0 and array.flags.c_contiguous:
-        return array
-    copy = aligned(array.shape, array.dtype.type)
-    copy[...] = array
-    return fixed(copy)
-
-
 def _crossbars(image: ChipImage, words: int) -> UInt64[np.ndarray, "crossbars axons words"]:
     """Returns the crossbars in words; those of the image, if they lie as they should."""
     count, axons, size = image.crossbars.shape
     if size % 8 == 0:
-        return _lined_up(_lined_up(image.crossbars).view(np.uint64))
+        return lined_up(lined_up(image.crossbars).view(np.uint64))
     padded = aligned((count, axons, words * 8), np.uint8)
     padded[:, :, :size] = image.crossbars
     return fixed(padded).view(np.uint64)

@@ -38,7 +38,7 @@ from jaxtyping import Array, Bool, Int8, Int32, Int64, Num, Shaped, UInt8, UInt3
 from tncompile.errors import InfeasibleError
 from tncompile.ir import ChipImage
 from tncompile.ir.base import Record
-from tncompile.sim.engine import ChipState, Ticks, check_frames, check_saved, check_watch
+from tncompile.sim.engine import ChipState, Ticks, check_copies, check_frames, check_saved, check_stateless, check_watch
 from tncompile.sim.layers import Block, Layers, NotLayered, find_layers
 
 _MOST_STEPS = 512  # products and copies: XLA compiles some ten of them a second
@@ -275,6 +275,7 @@ class LayeredEngine:
             SimulationError: it is the state of another image.
         """
         check_saved(saved, self.image, self._delay_max)
+        check_stateless(saved, np.ones(len(self.image.core_x), bool))
         neurons = self.image.neuron_type.shape[1]
         row, neuron = np.unique(self._row_of, return_index=True)
         history = np.zeros((self._chip.rows, self._chip.history // 8, len(saved.seeds)), np.uint8)
@@ -282,9 +283,11 @@ class LayeredEngine:
             byte, bit = divmod(self._chip.history - age, 8)
             spikes = np.unpackbits(saved.spikes[:, age - 1], axis=2, count=neurons, bitorder="little")
             inputs = np.unpackbits(saved.inputs[:, age - 1], axis=1, count=self.image.input_bits, bitorder="little")
-            history[row, byte] |= spikes.reshape(len(spikes), -1)[:, neuron].T << bit
+            history[row, byte] |= spikes.reshape(len(spikes), self._row_of.size)[:, neuron].T << bit
             history[: self.image.input_bits, byte] |= inputs.T << bit
-        return LayeredState(tick=saved.tick, seeds=saved.seeds, history=jnp.asarray(history))
+        state = LayeredState(tick=saved.tick, seeds=saved.seeds, history=jnp.asarray(history))
+        check_copies(saved, self.save(state))
+        return state
 
     def _cut(self, batch: int, ticks: int) -> tuple[int, int]:
         """Returns how many streams and ticks to take at once; ticks are a power of two, so that few are compiled."""
@@ -423,7 +426,7 @@ def _lay_out(layers: Layers, device: _Device) -> tuple[_Chip, Int32[np.ndarray, 
         steps=tuple(steps),
         pins=jnp.asarray(pin_row, jnp.int32),
     )
-    return chip, np.where(layers.signal_of < 0, place.silent, place.row_of[layers.signal_of]).astype(np.int32)
+    return chip, np.append(place.row_of, place.silent)[layers.signal_of].astype(np.int32)  # −1: an unused neuron
 
 
 def _either(layers: Layers, drivers: Shaped[np.ndarray, " pins"]) -> Iterator[Block]:

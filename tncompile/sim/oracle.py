@@ -19,10 +19,12 @@ class OracleState:
     """What the chip holds between two ticks.
 
     Attributes:
+        tick: the next tick to be run [tick].
         streams: state of each stream.
         spikes, inputs: as in `ChipState`.
     """
 
+    tick: int
     streams: tuple[cores.CoresState, ...]
     spikes: UInt8[np.ndarray, "batch delays cores bytes"]
     inputs: UInt8[np.ndarray, "batch delays input_bytes"]
@@ -46,6 +48,7 @@ class OracleEngine:
         delays = self._cores.arch.delay_max
         count, neurons = self.image.neuron_type.shape
         return OracleState(
+            tick=0,
             streams=tuple(
                 cores.start(self._cores, int(seed)) for seed in (np.zeros(batch) if seeds is None else seeds)
             ),
@@ -77,7 +80,7 @@ class OracleEngine:
                 raster[s, t], potential[s, t] = fired[watched], streams[s].potential[watched]
                 spikes[s] = _push(spikes[s], fired)
                 inputs[s] = _push(inputs[s], frame)
-        after = OracleState(streams=tuple(streams), spikes=spikes, inputs=inputs)
+        after = OracleState(tick=state.tick + frames.shape[1], streams=tuple(streams), spikes=spikes, inputs=inputs)
         return after, Ticks(pins=pins, spikes=raster, potential=potential)
 
     def step(
@@ -90,7 +93,7 @@ class OracleEngine:
     def save(self, state: OracleState) -> ChipState:
         """Returns the state in the form that every engine can load."""
         return ChipState(
-            tick=state.streams[0].tick if state.streams else 0,
+            tick=state.tick,
             seeds=np.array([stream.seed for stream in state.streams], np.uint32),
             potential=np.array([stream.potential for stream in state.streams], np.int32).reshape(
                 -1, *self.image.neuron_type.shape
@@ -110,10 +113,7 @@ class OracleEngine:
         streams = []
         for s, seed in enumerate(saved.seeds):
             scheduler = cores.start(self._cores).scheduler.copy()
-            fired = np.unpackbits(saved.spikes[s], axis=-1, count=neurons, bitorder="little").astype(bool)
-            entered = np.unpackbits(saved.inputs[s], axis=-1, count=self.image.input_bits, bitorder="little").astype(
-                bool
-            )
+            fired, entered = _bits(saved.spikes[s], neurons), _bits(saved.inputs[s], self.image.input_bits)
             for age in range(1, len(fired) + 1):
                 cores.send(self._cores, scheduler, saved.tick - age, fired[age - 1], entered[age - 1], saved.tick)
             streams.append(
@@ -124,7 +124,7 @@ class OracleEngine:
                     scheduler=scheduler,
                 )
             )
-        return OracleState(streams=tuple(streams), spikes=saved.spikes, inputs=saved.inputs)
+        return OracleState(tick=saved.tick, streams=tuple(streams), spikes=saved.spikes, inputs=saved.inputs)
 
 
 def _push(history: UInt8[np.ndarray, "delays *bytes"], bits: Bool[np.ndarray, "*bits"]) -> UInt8[np.ndarray, "..."]:

@@ -31,7 +31,7 @@ What XLA makes of it decides the speed, and was measured on CPUs with chips of 4
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import jax
@@ -41,7 +41,7 @@ from jaxtyping import Array, Bool, Int32, UInt32
 
 from tncompile.ir import ChipImage
 from tncompile.sim.devices import pick_devices
-from tncompile.sim.engine import ChipState, Ticks, check_frames, check_saved, check_watch
+from tncompile.sim.engine import ChipState, Ticks, check_frames, check_saved, check_stateless, check_watch
 from tncompile.sim.packed_layout import Chip, lay_out
 from tncompile.sim.packed_tick import Past, Potential, Watch, run_ticks
 from tncompile.sim.wiring import resolve
@@ -138,10 +138,11 @@ class PackedEngine:
         batch, ticks = len(state.seeds), frames.shape[1]
         check_frames(frames, batch, self._chip.input_bits)
         check_watch(watch, len(self.image.core_x))
-        if ticks == 0:
-            shape = batch, 0, len(watch), self._chip.neurons
-            pins = np.zeros((batch, 0, self.image.output_pins), bool)
-            return state, Ticks(pins=pins, spikes=np.zeros(shape, bool), potential=np.zeros(shape, np.int32))
+        if batch == 0 or ticks == 0:
+            shape = batch, ticks, len(watch), self._chip.neurons
+            pins = np.zeros((batch, ticks, self.image.output_pins), bool)
+            nothing = Ticks(pins=pins, spikes=np.zeros(shape, bool), potential=np.zeros(shape, np.int32))
+            return replace(state, tick=state.tick + ticks), nothing
         self.prepare(batch, ticks, watch)
         past, potential, *seen = self._compiled[batch, ticks, len(watch)](
             jax.tree.leaves(self._chip),
@@ -168,7 +169,8 @@ class PackedEngine:
         """Returns the state in the form that every engine can load."""
         chip, seats = self._chip, self._seats
         batch, input_bits = len(state.seeds), chip.input_bits
-        past = np.asarray(state.past).reshape(chip.planes, -1, chip.neurons, batch)
+        past = np.asarray(state.past)
+        past = past.reshape(chip.planes, len(past) // chip.planes, *past.shape[1:])
         shape = batch, self._delay_max, *self.image.neuron_type.shape
         spikes = np.empty((*shape[:3], -(-chip.neurons // 8)), np.uint8)
         entered = np.empty((*shape[:2], -(-input_bits // 8)), np.uint8)
@@ -176,7 +178,7 @@ class PackedEngine:
             plane, bit = divmod(age, chip.bits)
             row = (past[plane] >> past.dtype.type(bit) & 1).astype(np.uint8)
             spikes[:, age] = np.packbits(row[seats.position].transpose(2, 0, 1), axis=-1, bitorder="little")
-            inputs = row[-chip.inputs :].reshape(-1, batch)[:input_bits]
+            inputs = row[-chip.inputs :].reshape(chip.inputs * chip.neurons, batch)[:input_bits]
             entered[:, age] = np.packbits(inputs.T, axis=-1, bitorder="little")
         potential = np.zeros((*self.image.neuron_type.shape, batch), np.int32)
         for index, (group, v) in enumerate(zip(chip.groups, state.potential, strict=True)):
@@ -199,6 +201,8 @@ class PackedEngine:
             SimulationError: it is the state of another image.
         """
         check_saved(saved, self.image, self._delay_max)
+        stateless = np.array([group.stateful is None for group in self._chip.groups])
+        check_stateless(saved, stateless[self._seats.group])
         chip, batch = self._chip, len(saved.seeds)
         self._devices.check_batch(batch)
         past = np.zeros(self._past_shape(batch), self._past_type)
@@ -209,7 +213,7 @@ class PackedEngine:
             fired = np.unpackbits(saved.spikes[:, age], axis=-1, count=chip.neurons, bitorder="little")
             entered = np.unpackbits(saved.inputs[:, age], axis=-1, count=chip.input_bits, bitorder="little")
             row[self._seats.position] |= fired.transpose(1, 2, 0).astype(past.dtype) << past.dtype.type(bit)
-            inputs = row[-chip.inputs :].reshape(-1, batch)[: chip.input_bits]
+            inputs = row[-chip.inputs :].reshape(chip.inputs * chip.neurons, batch)[: chip.input_bits]
             inputs |= entered.T.astype(past.dtype) << past.dtype.type(bit)
         return PackedState(
             tick=saved.tick,

@@ -21,27 +21,25 @@ Blocks of equal weights share one *program*, their list of literals: the weights
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple, no_type_check
+from functools import partial
+from typing import NamedTuple
 
 import numba
 import numpy as np
 from jaxtyping import Bool, Int32, Int64, Shaped, UInt8, UInt32, UInt64
-from numba import njit
 
-from tncompile.errors import InfeasibleError, SimulationError
+from tncompile.errors import InfeasibleError
 from tncompile.ir import ChipImage
 from tncompile.ir.base import Record
-from tncompile.sim.engine import ChipState, Ticks, check_frames, check_saved, check_watch
+from tncompile.sim.engine import ChipState, Ticks, check_copies, check_frames, check_saved, check_stateless, check_watch
 from tncompile.sim.layers import Layers, Level, NotLayered, find_layers
-from tncompile.sim.sliced_kernel import GROUP, LANES, MOST, PLANES, ROW, SPARE, TREE, WORD, Job, work
+from tncompile.sim.native import address, aligned, fixed, share
+from tncompile.sim.sliced_kernel import GROUP, LANES, SPARE, WORD, Job, list_literals, measure, work
 
 _BLOCK = 256  # nodes of a block at most, so that a few large cores still keep all threads busy
-_WEIGHT_BITS = 32  # of a weight's magnitude
 _THREAD_LITERALS = 1 << 20  # literals to be counted, about 0.3 ms, that are worth one more thread
-_END = 1 << 60  # a task behind all tasks
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -85,9 +83,10 @@ class SlicedEngine:
         self._plan = _plan(self._layers)
         self._literals = int(self._plan.literals()[self._plan.block_program].sum())
         self._pins = _outputs(self._layers.pin, self._layers.pin_signal, image.output_pins)
-        self._rows = _aligned(1, self._layers.signals * LANES)
+        self._rows = aligned((self._layers.signals, LANES), np.uint64)
         literals = 1 + 2 * int(np.diff(self._plan.block_input).max(initial=0))
-        self._scratch = _aligned(numba.config.NUMBA_NUM_THREADS, SPARE + literals * LANES)  # type: ignore[attr-defined]
+        threads = numba.config.NUMBA_NUM_THREADS  # type: ignore[attr-defined]
+        self._scratch = aligned((threads, SPARE + literals * LANES), np.uint64)
         self._running = threading.Lock()  # held by whoever uses rows and scratch
 
     def init(self, batch: int, seeds: UInt32[np.ndarray, " batch"] | None = None) -> SlicedState:
@@ -95,7 +94,7 @@ class SlicedEngine:
         return SlicedState(
             tick=0,
             seeds=np.zeros(batch, np.uint32) if seeds is None else seeds,
-            history=_fixed(np.zeros(self._layers.signals * batch + LANES, np.uint64)),
+            history=fixed(np.zeros(self._layers.signals * batch + LANES, np.uint64)),
         )
 
     def prepare(self, batch: int, ticks: int, watch: Sequence[int] = ()) -> None:
@@ -130,7 +129,7 @@ class SlicedEngine:
             )
         return (
             SlicedState(tick=state.tick + length, seeds=state.seeds, history=history),
-            Ticks(pins=_fixed(pins), spikes=_fixed(spikes), potential=_fixed(np.zeros(shape, np.int32))),
+            Ticks(pins=fixed(pins), spikes=fixed(spikes), potential=fixed(np.zeros(shape, np.int32))),
         )
 
     def step(
@@ -166,6 +165,7 @@ class SlicedEngine:
         """
         layers, batch = self._layers, len(saved.seeds)
         check_saved(saved, self.image, layers.arch.delay_max)
+        check_stateless(saved, np.ones(len(self.image.core_x), bool))
         used = np.flatnonzero(layers.signal_of.ravel() >= 0)
         signal, first = np.unique(layers.signal_of.ravel()[used], return_index=True)
         history = np.zeros(layers.signals * batch + LANES, np.uint64)
@@ -178,11 +178,8 @@ class SlicedEngine:
             words[signal] |= fired.T[used[first]].astype(np.uint64) << shift
             entered = np.unpackbits(saved.inputs[:, age], axis=-1, count=layers.input_bits, bitorder="little")
             words[: layers.input_bits] |= entered.T.astype(np.uint64) << shift
-        state = SlicedState(tick=saved.tick, seeds=saved.seeds, history=_fixed(history))
-        if saved.potential.any() or not np.array_equal(self.save(state).spikes, saved.spikes):
-            raise SimulationError(
-                "state: it has potentials or spikes that no run of this image leads to; load the state of this image"
-            )
+        state = SlicedState(tick=saved.tick, seeds=saved.seeds, history=fixed(history))
+        check_copies(saved, self.save(state))
         return state
 
     def _run(
@@ -211,69 +208,25 @@ class SlicedEngine:
             flat=int(flat < tall),
             tiles=min(flat, tall),
             phases=len(phase_task) - 1,
-            progress=_address(progress),
-            phase_task=_address(phase_task),
-            rows=_address(self._rows),
-            state=_address(history),
-            even=_address(states[0]),
-            odd=_address(states[-1]),
-            frames=_address(frames),
-            pin_spikes=_address(pins),
-            watched_spikes=_address(spikes),
-            pin_driver=_address(self._pins.begin),
-            pin_signal=_address(self._pins.signal),
-            watched_driver=_address(watched.begin),
-            watched_signal=_address(watched.signal),
-            **{name: _address(getattr(plan, name)) for name in _Plan._fields if name in Job._fields},
+            progress=address(progress),
+            phase_task=address(phase_task),
+            rows=address(self._rows),
+            state=address(history),
+            even=address(states[0]),
+            odd=address(states[-1]),
+            frames=address(frames),
+            pin_spikes=address(pins),
+            watched_spikes=address(spikes),
+            pin_driver=address(self._pins.begin),
+            pin_signal=address(self._pins.signal),
+            watched_driver=address(watched.begin),
+            watched_signal=address(watched.signal),
+            **{name: address(getattr(plan, name)) for name in _Plan._fields if name in Job._fields},
         )
         with self._running:
-            _share(job, self._scratch[: 1 + self._literals * job.tiles // _THREAD_LITERALS], progress)
-        return _fixed(states[(turns - 1) % 2])
-
-
-def _share(job: Job, scratch: UInt64[np.ndarray, "threads words"], progress: Int64[np.ndarray, "2"]) -> None:
-    """Runs a job on as many threads as there are scratches; this one is among them.
-
-    They are made anew each time, which takes microseconds: a pool would not survive a fork.
-    """
-
-    def run(own: UInt64[np.ndarray, " words"]) -> None:
-        task = -1
-        while (task := work(job, _address(own), task)) >= 0:
-            time.sleep(0)  # another thread is behind: perhaps it has no core
-
-    others = [threading.Thread(target=run, args=(own,), daemon=True) for own in scratch[1:]]
-    try:
-        for other in others:
-            other.start()
-        run(scratch[0])
-    except BaseException:
-        progress[:] = _END  # nothing is left to be done or waited for
-        raise
-    finally:
-        for other in others:
-            if other.ident is not None:
-                other.join()
-
-
-def _address(array: Shaped[np.ndarray, "..."]) -> int:
-    """Returns where an array begins; whoever asks keeps the array."""
-    assert array.flags.c_contiguous
-    return array.ctypes.data
-
-
-def _fixed(array: Shaped[np.ndarray, "*shape"]) -> Shaped[np.ndarray, "*shape"]:
-    """Returns the array, now read-only; records take such an array without a copy."""
-    array.flags.writeable = False
-    return array
-
-
-def _aligned(parts: int, words: int) -> UInt64[np.ndarray, "parts words"]:
-    """Returns zeros, each part beginning at a multiple of a row's size: no row lies across two lines of the cache."""
-    words = -(-words // LANES) * LANES
-    memory = np.zeros(parts * words + LANES, np.uint64)
-    begin = -(memory.ctypes.data // memory.itemsize) % LANES
-    return memory[begin : begin + parts * words].reshape(parts, words)
+            scratch = self._scratch[: 1 + self._literals * job.tiles // _THREAD_LITERALS]
+            share([partial(work, job, address(own)) for own in scratch], [progress])
+        return fixed(states[(turns - 1) % 2])
 
 
 class _Outputs(NamedTuple):
@@ -408,12 +361,12 @@ def _blocks(level: Level, place: Int32[np.ndarray, " signals"]) -> _Blocks:
         level: the level.
         place: scratch, −1 everywhere before and after.
     """
-    literals, counts, planes, bias = _measure(level.indptr, level.weight, level.threshold)
+    literals, counts, planes, bias = measure(level.indptr, level.weight, level.threshold)
     order = np.lexsort((literals, level.core))
     core = level.core[order]
     rank = np.arange(len(core)) - np.searchsorted(core, core)  # within the core
     begin = np.append(np.flatnonzero(rank % _BLOCK == 0), len(core))
-    source, delay, inputs, count_bit, count_literals, literal = _list(
+    source, delay, inputs, count_bit, count_literals, literal = list_literals(
         level.indptr, level.source, level.delay, level.weight,
         order, begin, planes, int(counts.sum()), int(literals.sum()), place,
     )  # fmt: skip
@@ -436,79 +389,3 @@ def _blocks(level: Level, place: Int32[np.ndarray, " signals"]) -> _Blocks:
         count_literals=count_literals,
         literal=literal,
     )
-
-
-@njit(cache=True)
-@no_type_check
-def _measure(indptr, weight, threshold):
-    """Returns how many literals and counts each node needs, its planes, and what they begin at."""
-    nodes = len(threshold)
-    literals, counts = np.empty(nodes, np.int64), np.empty(nodes, np.int64)
-    planes, bias = np.empty(nodes, np.uint8), np.empty(nodes, np.int64)
-    set_in = np.empty(_WEIGHT_BITS, np.int64)  # weights that have each bit
-    for node in range(nodes):
-        total, goal = np.int64(0), np.int64(threshold[node])
-        for e in range(indptr[node], indptr[node + 1]):
-            size = abs(np.int64(weight[e]))
-            total += size
-            goal += size if weight[e] < 0 else 0
-        planes[node], counts[node], literals[node] = PLANES, 1, -(-total // TREE) * TREE
-        if total > MOST:
-            counts[node] = literals[node] = 0
-            while total > 1 << (planes[node] - 1):
-                planes[node] += 1
-            set_in[:] = 0
-            for e in range(indptr[node], indptr[node + 1]):
-                for bit in range(_WEIGHT_BITS):
-                    set_in[bit] += abs(np.int64(weight[e])) >> bit & 1
-            for n in set_in:
-                counts[node] += -(-n // MOST)
-                literals[node] += -(-n // TREE) * TREE
-        bias[node] = (1 << (planes[node] - 1)) - goal
-    return literals, counts, planes, bias
-
-
-@njit(cache=True)
-@no_type_check
-def _list(indptr, source, delay, weight, order, begin, planes, counts, literals, place):
-    """Returns the inputs, counts and literals of the nodes, in their order, block by block."""
-    in_source, in_delay = np.empty(len(source), np.int32), np.empty(len(source), np.uint8)
-    other = np.empty(len(source), np.int32)  # input of the block with the same source and another delay
-    block_inputs = np.empty(len(begin) - 1, np.int64)
-    count_bit, count_literals = np.zeros(counts, np.uint8), np.zeros(counts, np.int64)
-    literal = np.zeros(literals, np.uint32)
-    inputs = count = at = 0
-    for block in range(len(begin) - 1):
-        first = inputs
-        for node in order[begin[block] : begin[block + 1]]:
-            once = planes[node] == PLANES  # each literal as often as its weight says
-            for bit in range(1 if once else _WEIGHT_BITS):
-                n = 0
-                for e in range(indptr[node], indptr[node + 1]):
-                    size = abs(np.int64(weight[e]))
-                    times = size if once else size >> bit & 1
-                    if not times:
-                        continue
-                    i = place[source[e]]
-                    while i >= 0 and in_delay[i] != delay[e]:
-                        i = other[i]
-                    if i < 0:
-                        i, inputs = inputs, inputs + 1
-                        in_source[i], in_delay[i], other[i] = source[e], delay[e], place[source[e]]
-                        place[source[e]] = i
-                    for _ in range(times):
-                        literal[at] = (2 * (i - first) + (2 if weight[e] < 0 else 1)) * ROW
-                        at, n = at + 1, n + 1
-                        if n % MOST == 0 and not once:
-                            count_bit[count], count_literals[count] = bit, MOST
-                            count += 1
-                if once or n % MOST:
-                    n = n if once else n % MOST
-                    full = -(-n // TREE) * TREE
-                    at += full - n
-                    count_bit[count], count_literals[count] = bit, full
-                    count += 1
-        for i in range(first, inputs):
-            place[in_source[i]] = -1
-        block_inputs[block] = inputs - first
-    return in_source[:inputs], in_delay[:inputs], block_inputs, count_bit, count_literals, literal

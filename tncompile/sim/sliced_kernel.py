@@ -16,6 +16,8 @@ from llvmlite import ir
 from numba import njit, types
 from numba.extending import intrinsic, models, register_model
 
+from tncompile.sim.native import DONE, kept
+
 WORD = 64  # ticks of a word
 LANES = 8  # words of a row
 ROW = LANES * 8  # bytes of a row
@@ -24,6 +26,7 @@ PLANES = 8  # bits of a count
 MOST = 1 << (PLANES - 1)  # literals of a count
 TREE = 8  # literals that are added together: their number in a count is a multiple
 SPARE = WORD * LANES  # words of scratch in front of the literals: a transposition, or all planes of a node and a count
+_WEIGHT_BITS = 32  # of a weight's magnitude
 _PATIENCE = 20_000  # looks at the other threads' progress before the interpreter may do something else
 
 
@@ -671,7 +674,7 @@ def _find_tile(job, number):
     )
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@kept
 @no_type_check
 def work(job, scratch, task):
     """Works on a run as long as tasks are left that need not wait long.
@@ -680,10 +683,10 @@ def work(job, scratch, task):
         job: the run.
         scratch: address of this thread's scratch, SPARE words and a row for each literal of a block, the first one's 0.
             Aligned. [uint64]
-        task: one that this thread has taken and not done, −1 for none.
+        task: one that this thread has taken and not done, or IDLE.
 
     Returns:
-        A task that this thread has taken and not done: call again; −1 if no task is left.
+        A task that this thread has taken and not done: call again; DONE if no task is left.
     """
     tasks = _int64(job.phase_task, job.phases)
     tile_number, phase = np.int64(-1), np.int64(0)
@@ -692,7 +695,7 @@ def work(job, scratch, task):
         task = _fetch_add(job.progress, 0, 1)
     while True:
         if task >= tasks * job.tiles:
-            return -1
+            return DONE
         if task // tasks != tile_number:
             tile_number, phase = task // tasks, np.int64(0)
             tile = _find_tile(job, tile_number)
@@ -718,3 +721,79 @@ def work(job, scratch, task):
             _leave(job, tile, here, scratch, job.watched, job.watched_driver, job.watched_signal, job.watched_spikes)
         _fetch_add(job.progress, 1, 1)
         task = ahead
+
+
+@kept
+@no_type_check
+def measure(indptr, weight, threshold):
+    """Returns how many literals and counts each node needs, its planes, and what they begin at."""
+    nodes = len(threshold)
+    literals, counts = np.empty(nodes, np.int64), np.empty(nodes, np.int64)
+    planes, bias = np.empty(nodes, np.uint8), np.empty(nodes, np.int64)
+    set_in = np.empty(_WEIGHT_BITS, np.int64)  # weights that have each bit
+    for node in range(nodes):
+        total, goal = np.int64(0), np.int64(threshold[node])
+        for e in range(indptr[node], indptr[node + 1]):
+            size = abs(np.int64(weight[e]))
+            total += size
+            goal += size if weight[e] < 0 else 0
+        planes[node], counts[node], literals[node] = PLANES, 1, -(-total // TREE) * TREE
+        if total > MOST:
+            counts[node] = literals[node] = 0
+            while total > 1 << (planes[node] - 1):
+                planes[node] += 1
+            set_in[:] = 0
+            for e in range(indptr[node], indptr[node + 1]):
+                for bit in range(_WEIGHT_BITS):
+                    set_in[bit] += abs(np.int64(weight[e])) >> bit & 1
+            for n in set_in:
+                counts[node] += -(-n // MOST)
+                literals[node] += -(-n // TREE) * TREE
+        bias[node] = (1 << (planes[node] - 1)) - goal
+    return literals, counts, planes, bias
+
+
+@kept
+@no_type_check
+def list_literals(indptr, source, delay, weight, order, begin, planes, counts, literals, place):
+    """Returns the inputs, counts and literals of the nodes, in their order, block by block."""
+    in_source, in_delay = np.empty(len(source), np.int32), np.empty(len(source), np.uint8)
+    other = np.empty(len(source), np.int32)  # input of the block with the same source and another delay
+    block_inputs = np.empty(len(begin) - 1, np.int64)
+    count_bit, count_literals = np.zeros(counts, np.uint8), np.zeros(counts, np.int64)
+    literal = np.zeros(literals, np.uint32)
+    inputs = count = at = 0
+    for block in range(len(begin) - 1):
+        first = inputs
+        for node in order[begin[block] : begin[block + 1]]:
+            once = planes[node] == PLANES  # each literal as often as its weight says
+            for bit in range(1 if once else _WEIGHT_BITS):
+                n = 0
+                for e in range(indptr[node], indptr[node + 1]):
+                    size = abs(np.int64(weight[e]))
+                    times = size if once else size >> bit & 1
+                    if not times:
+                        continue
+                    i = place[source[e]]
+                    while i >= 0 and in_delay[i] != delay[e]:
+                        i = other[i]
+                    if i < 0:
+                        i, inputs = inputs, inputs + 1
+                        in_source[i], in_delay[i], other[i] = source[e], delay[e], place[source[e]]
+                        place[source[e]] = i
+                    for _ in range(times):
+                        literal[at] = (2 * (i - first) + (2 if weight[e] < 0 else 1)) * ROW
+                        at, n = at + 1, n + 1
+                        if n % MOST == 0 and not once:
+                            count_bit[count], count_literals[count] = bit, MOST
+                            count += 1
+                if once or n % MOST:
+                    n = n if once else n % MOST
+                    full = -(-n // TREE) * TREE
+                    at += full - n
+                    count_bit[count], count_literals[count] = bit, full
+                    count += 1
+        for i in range(first, inputs):
+            place[in_source[i]] = -1
+        block_inputs[block] = inputs - first
+    return in_source[:inputs], in_delay[:inputs], block_inputs, count_bit, count_literals, literal

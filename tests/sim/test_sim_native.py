@@ -1,0 +1,51 @@
+"""Code that is kept and threads that share work, apart from the engines."""
+
+from __future__ import annotations
+
+import threading
+
+import numpy as np
+import pytest
+from numba import njit
+
+from tncompile.sim import native
+
+
+def test_code_is_compiled_even_where_it_cannot_be_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    def without_a_folder(*, cache: bool = False, **options):
+        if cache:
+            raise RuntimeError("cannot cache function: no locator available")
+        return njit(**options)
+
+    monkeypatch.setattr(native, "njit", without_a_folder)
+    assert native.kept(lambda x: x + 1)(2) == 3
+
+
+@pytest.mark.parametrize("bad", [0, 1, 2])
+def test_what_a_thread_raises_ends_all_and_is_raised(bad: int) -> None:
+    progress = np.zeros(2, np.int64)
+
+    def part(number: int):
+        def work(task: int) -> int:
+            if number == bad:
+                raise MemoryError("no more")
+            return native.DONE if progress[0] else 7
+
+        return work
+
+    threads = threading.active_count()
+    with pytest.raises(MemoryError, match="no more"):
+        native.share([part(number) for number in range(3)], [progress])
+    assert threading.active_count() == threads
+
+
+def test_a_part_is_called_with_its_last_answer_until_it_is_done() -> None:
+    given: list[int] = []
+    answers = iter([4, 9, native.DONE])
+
+    def part(task: int) -> int:
+        given.append(task)
+        return next(answers)
+
+    native.share([part], [])
+    assert given == [native.IDLE, 4, 9]
