@@ -24,8 +24,8 @@ FEW, MANY = LAYERED_FRAMES - 1, LAYERED_FRAMES
         (False, 1, FEW, ["event"]),
         (False, 1, MANY, ["sliced", "event"]),
         (False, MANY, 1, ["sliced", "event" if MANY <= EVENT_STREAMS else "packed"]),
-        (False, EVENT_STREAMS, 100, ["sliced", "event"]),
-        (False, EVENT_STREAMS + 1, 100, ["sliced", "packed"]),
+        (False, EVENT_STREAMS, MANY, ["sliced", "event"]),
+        (False, EVENT_STREAMS + 1, MANY, ["sliced", "packed"]),
         (True, 1, FEW, ["packed"]),
         (True, 1, MANY, ["layered", "packed"]),
         (True, 512, 100, ["layered", "packed"]),
@@ -42,14 +42,14 @@ def test_candidates(accelerated: bool, streams: int, ticks: int, names: list[str
 def test_the_first_that_can_run_the_image_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tncompile.sim.choose.accelerator", lambda: False)
     image = layered_chip(3)
-    engine, choice = choose_engine(image, streams=1, ticks=100)
+    engine, choice = choose_engine(image, streams=1, ticks=MANY)
     assert (choice.engine, type(engine).__name__) == ("sliced", "SlicedEngine")
     assert engine.image is image
-    engine, choice = choose_engine(image, streams=1, ticks=10)
+    engine, choice = choose_engine(image, streams=1, ticks=FEW)
     assert (choice.engine, type(engine).__name__) == ("event", "EventEngine")
     # One neuron that keeps its potential is enough.
     table = dataclasses.replace(image.neurons, threshold=np.full(len(image.neurons), 5, np.int32))
-    engine, choice = choose_engine(dataclasses.replace(image, neurons=table), streams=1, ticks=100)
+    engine, choice = choose_engine(dataclasses.replace(image, neurons=table), streams=1, ticks=MANY)
     assert (choice.engine, type(engine).__name__) == ("event", "EventEngine")
     assert re.fullmatch(
         r"it runs any chip, fastest with .*; sliced cannot, since core \d+, neuron \d+ .* potential from tick to tick",
