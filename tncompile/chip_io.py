@@ -11,7 +11,7 @@ import numpy as np
 
 from tncompile.errors import ArtifactError, ConfigError
 from tncompile.ir import ChipImage
-from tncompile.ir.io import read_bytes
+from tncompile.ir.io import atomic_write, read_bytes
 from tncompile.sim.event_files import InputFile, OutputFile, output_columns
 from tncompile.sim.expect import ExpectedSpikes, OutputList
 from tncompile.sim.sources import SpikeList, SpikeSource, no_spikes
@@ -163,7 +163,8 @@ def _read_ranc_input(path: Path, image: ChipImage) -> SpikeSource:
 def _read_ranc_output(path: Path, image: ChipImage) -> ExpectedSpikes:
     from tncompile.foreign.ranc import read_output
 
-    return OutputList(read_output(path, image), image, str(path))
+    spikes, ticks = read_output(path, image)
+    return OutputList(spikes, image, str(path), end=ticks - 1)
 
 
 def _write_ranc_output(spikes: OutputSpikes, image: ChipImage, path: Path, end: int) -> None:
@@ -217,11 +218,12 @@ class ModelKind:
 
     Attributes:
         keys: of the JSON object, by which such a file is known.
-        read: returns the chip, and the input spikes that the file holds. Arguments are the file, RANC's configuration
-            file and the bits of the potential, both None if not given.
+        read: returns the chip, and the input spikes that the file holds. Arguments are the file or folder, RANC's
+            configuration file and the bits of the potential, both None if not given.
         notes: returns what a user should know of an imported chip.
         write: writes a chip and input spikes (None: none) to a folder, and returns what a user should know.
         options: which of the options of `read` it takes.
+        parts: returns the files in a folder that are such a chip together; a kind that is one file has none.
     """
 
     keys: tuple[bytes, ...]
@@ -229,14 +231,17 @@ class ModelKind:
     notes: Callable[[ChipImage], tuple[str, ...]]
     write: Callable[[ChipImage, Path, InputSpikes | None], tuple[str, ...]]
     options: frozenset[str] = frozenset()
+    parts: Callable[[Path], list[Path]] = lambda folder: []
 
 
 def model_kind(path: Path) -> str:
-    """Returns the name of the kind of chip that a file holds.
+    """Returns the name of the kind of chip that a file or a folder holds.
 
     Raises:
         ArtifactError: the file cannot be read, or is of none or of several kinds.
     """
+    if path.is_dir() and (names := [name for name, kind in MODELS.items() if kind.parts(path)]):
+        return names[0]
     content = read_bytes(path)
     found = [name for name, kind in MODELS.items() if any(key in content for key in kind.keys)]
     if len(found) != 1:
@@ -260,27 +265,44 @@ def _ibm_notes(image: ChipImage) -> tuple[str, ...]:
 
 
 def _write_ibm(image: ChipImage, folder: Path, spikes: InputSpikes | None) -> tuple[str, ...]:
-    from tncompile.foreign.companion import write_companion
-    from tncompile.foreign.ibm import import_notes, write_model
-    from tncompile.foreign.ibm_spikes import write_input
+    from tncompile.foreign.ibm import import_notes
+    from tncompile.foreign.ibm_spikes import input_content
+    from tncompile.foreign.ibm_write import check_model, write_model
 
+    check_model(image)  # all is known to fit before anything is written
+    entering = None if spikes is None else input_content(spikes, image, folder / "input.sfti")
     write_model(image, folder / "model.json")
-    write_companion(image, folder / "model.json")
-    if spikes is not None:
-        write_input(spikes, image, folder / "input.sfti")
+    if entering is not None:
+        atomic_write(folder / "input.sfti", entering)
     return import_notes(image)
 
 
 def _read_ranc(path: Path, config: Path | None, potential_bits: int | None) -> tuple[ChipImage, InputSpikes]:
-    from tncompile.foreign.ranc import read_network
+    from tncompile.foreign.ranc import read_memory, read_network
 
+    if path.is_dir():
+        return read_memory(path, config, potential_bits), no_spikes()
     return read_network(path, config, potential_bits)
 
 
+def _ranc_parts(folder: Path) -> list[Path]:
+    from tncompile.foreign.ranc_memory import memory_files
+
+    return memory_files(folder)
+
+
 def _ranc_notes(image: ChipImage) -> tuple[str, ...]:
-    bits = image_arch(image).potential_bits
-    like = "as in RANC's C++ simulator" if bits == 32 else "as in RANC's hardware"
-    return (f"potentials have {bits} bits and wrap, {like}",)
+    from tncompile.foreign.ranc_decode import UNBOUNDED
+    from tncompile.foreign.ranc_memory import WORD_BITS
+
+    arch = image_arch(image)
+    if arch.neuron != "ranc":
+        return (
+            f"the chip has TrueNorth's neuron, as it was exported with: potentials have {arch.potential_bits} bits and "
+            "saturate; none gets there, so RANC's gives the same spikes",
+        )
+    like = {UNBOUNDED: ", as the integers of RANC's C++ simulator", WORD_BITS: ", as in RANC's hardware"}
+    return (f"potentials have {arch.potential_bits} bits and wrap{like.get(arch.potential_bits, '')}",)
 
 
 def _write_ranc(image: ChipImage, folder: Path, spikes: InputSpikes | None) -> tuple[str, ...]:
@@ -297,6 +319,7 @@ MODELS: dict[str, ModelKind] = {
         notes=_ranc_notes,
         write=_write_ranc,
         options=frozenset({"config", "potential_bits"}),
+        parts=_ranc_parts,
     ),
 }
 """All kinds of other people's chips by name."""

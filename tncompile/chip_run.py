@@ -34,7 +34,7 @@ from tncompile.sim.engine import check_watch
 from tncompile.sim.event_files import InputFile, input_columns, potential_columns, raster_columns
 from tncompile.sim.expect import Comparison, ExpectedSpikes
 from tncompile.sim.sources import SpikeList, SpikeSource, Survey, collected, no_spikes, survey
-from tncompile.sim.stream import StreamResult, read_state, simulate_stream, write_state
+from tncompile.sim.stream import StreamResult, Window, pieces, read_state, simulate_stream, write_state
 from tncompile.sim.tables import STDOUT, check_ending, table_writer
 from tncompile.sim.wiring import image_arch
 from tncompile.verify import verify
@@ -43,6 +43,11 @@ IMAGE, IMPORTED, INPUT = "image.safetensors", "import.json", "input.npz"
 """Files of an import folder."""
 COMPILED = "chip.safetensors"
 """The chip image of a run folder."""
+_RECORD_ROWS = 1 << 18  # of recorded potentials at a time, 50 bytes each, as far as a tick has no more
+MAX_TICKS = 10**9
+"""Ticks that are run without being asked for by number; more is taken for a mistake in a file."""
+MAX_CORES = 1 << 20
+"""Cores that a board can have."""
 FORMAT = 1
 """Version of import.json: keys are added, never renamed."""
 
@@ -57,7 +62,7 @@ def import_chip(
     """Reads somebody else's chip, writes an import folder, and returns import.json's content.
 
     Args:
-        path: the file.
+        path: the file, or the folder with the files of a kind that is several.
         out: the import folder, made if need be.
         kind: `ibm` or `ranc`; None: by the file's content.
         config: RANC's configuration file.
@@ -75,8 +80,8 @@ def import_chip(
         if given is not None and option not in MODELS[kind].options:
             raise ConfigError(f"--{option.replace('_', '-')}: a chip of kind {kind} has none; leave it out")
     _check_import_folder(out)
-    source = hashlib.sha256(read_bytes(path)).hexdigest()
     image, spikes = MODELS[kind].read(path, config, potential_bits)
+    source = _source_sha256(path, MODELS[kind].parts(path))
     try:
         verify(image, image_arch(image))
     except VerificationError as error:
@@ -95,7 +100,7 @@ def import_chip(
         "format": FORMAT,
         "tncompile": tncompile.__version__,
         "kind": kind,
-        "source": path.name,
+        "source": path.resolve().name,
         "sha256": source,
         "image": digest(image),
         "input": _sha256(out / INPUT) if len(spikes.tick) else None,
@@ -157,6 +162,14 @@ def _check_import_folder(out: Path) -> None:
         raise ArtifactError(f"{out}: cannot be written: {error.strerror}; choose another --out") from error
     if held and IMPORTED not in held and not held <= {IMAGE, INPUT}:
         raise ArtifactError(f"{out}: holds something else than an imported chip; choose another --out")
+
+
+def _source_sha256(path: Path, parts: Sequence[Path]) -> str:
+    """Returns the SHA-256 of a file; of several, that of the lines that `sha256sum` prints of them in their folder."""
+    if not parts:
+        return _sha256(path)
+    lines = [f"{_sha256(part)}  {part.name}\n" for part in parts]
+    return hashlib.sha256("".join(lines).encode()).hexdigest()
 
 
 def _sha256(path: Path) -> str:
@@ -248,7 +261,8 @@ class SpikeRun:
 
     Attributes:
         input: spikes that enter; None: those that came with the chip, if there are any.
-        ticks: how many to run; None: to the last spike that is expected, or until the input is through [tick].
+        ticks: how many to run; None: as many as what is expected tells of, or to its last spike, or until the input is
+            through [tick].
         output: where the output spikes go.
         expect: output spikes to compare with.
         record: where the spikes of watched cores go.
@@ -340,24 +354,32 @@ def run_spikes(path: Path, run: SpikeRun, reporter: Reporter, stop: Callable[[],
         )
     if run.save_state is not None:
         write_state(run.save_state, result.save())
-    return _figures(chip, run, given, result, comparison, ticks)
+    if comparison is not None and result.ticks == ticks:
+        comparison.finish()
+    figures = _figures(chip, run, given, result, comparison, ticks)
+    if comparison is not None and result.ticks == ticks:
+        for doubt in _doubts(figures):
+            reporter.say(f"warning: {doubt}")
+    return figures
 
 
 def parse_cores(text: str) -> tuple[int, ...]:
     """Returns the cores that a text names, in rising order.
 
     Raises:
-        ConfigError: the text is of another form.
+        ConfigError: the text is of another form, or has numbers that no board's cores have.
 
     >>> parse_cores("0,5,7-9")
     (0, 5, 7, 8, 9)
     """
     cores: set[int] = set()
     for part in text.split(","):
-        match = re.fullmatch(r"\s*(\d{1,7})(?:-(\d{1,7}))?\s*", part)
+        match = re.fullmatch(r"\s*(\d{1,18})(?:-(\d{1,18}))?\s*", part, re.ASCII)
         low, high = (int(match[1]), int(match[2] or match[1])) if match else (1, 0)
         if low > high:
             raise ConfigError(f"--watch {text}: must be cores and ranges of cores, for example 0,5,7-9")
+        if high >= MAX_CORES:
+            raise ConfigError(f"--watch {text}: has core {high}, no board has more than {MAX_CORES} cores")
         cores.update(range(low, high + 1))
     return tuple(sorted(cores))
 
@@ -402,7 +424,11 @@ def summary(figures: dict[str, Any]) -> dict[str, Any]:
         "output spikes": f"{figures['output_spikes']:,}" + (f" in {figures['output']}" if figures["output"] else ""),
         "recorded in": figures["record"],
         "state in": figures["state"],
-        "expected spikes": None if compared is None else f"{compared['spikes']:,}, {differing(figures):,} differ",
+        "expected spikes": None
+        if compared is None
+        else f"{compared['spikes']:,}, {differing(figures):,} differ"
+        + (f" ({compared['earlier']:,} earlier ones left out)" if compared["earlier"] else "")
+        + (f" ({compared['beyond']:,} beyond the run)" if compared["beyond"] else ""),
         "engine": f"{figures['engine']}: {figures['reason']}",
         "speed": f"{figures['ticks_per_s']:,.0f} ticks/s",
         "peak memory": None if peak is None else f"{peak / 1e6:,.0f} MB",
@@ -433,10 +459,17 @@ def differing(figures: dict[str, Any]) -> int:
 
 
 def describe_difference(figures: dict[str, Any]) -> str | None:
-    """Returns what differs from what was expected, from the figures of `run_spikes`; None: nothing."""
+    """Returns what differs from what was expected, from the figures of `run_spikes`; None: nothing.
+
+    If all that is expected is expected behind the run, that is said, too.
+    """
+    compared = figures.get("expected")
+    if compared is None:
+        return None
+    if _all_beyond(compared):
+        return f"{compared['file']}: nothing was compared: {_beyond(figures)}"
     if not differing(figures):
         return None
-    compared = figures["expected"]
     tick, stream, pin = compared["first"]["tick"], compared["first"]["stream"], compared["first"]["pin"]
     what = "is expected and did not come" if compared["first"]["expected"] else "came and is not expected"
     where = f"tick {tick}, pin {pin}" + (f" of stream {stream}" if figures["streams"] > 1 else "")
@@ -445,6 +478,34 @@ def describe_difference(figures: dict[str, Any]) -> str | None:
         f"{compared['file']}: {count} ({compared['missing']} missing, {compared['surplus']} too many, of "
         f"{compared['spikes']} expected); the first: {where} {what}"
     )
+
+
+def _all_beyond(compared: dict[str, Any]) -> bool:
+    """Returns whether nothing is compared, as all that is expected is expected behind the run."""
+    return bool(compared["beyond"]) and not any(compared[key] for key in ("spikes", "surplus", "earlier"))
+
+
+def _beyond(figures: dict[str, Any]) -> str:
+    """Returns what is expected behind the run, and how to compare it."""
+    compared, first = figures["expected"], figures["first_tick"]
+    count = "1 expected spike lies" if compared["beyond"] == 1 else f"{compared['beyond']} expected spikes lie"
+    return (
+        f"{count} beyond the run, whose last tick is {first + figures['ticks'] - 1}; "
+        f"--ticks {compared['last'] + 1 - first} takes in all"
+    )
+
+
+def _doubts(figures: dict[str, Any]) -> Iterator[str]:
+    """Yields what the figures of a whole run with `--expect` say of how little was compared."""
+    compared = figures["expected"]
+    file, stop = compared["file"], figures["first_tick"] + figures["ticks"]
+    if compared["beyond"] and not _all_beyond(compared):
+        yield f"{file}: {_beyond(figures)}"
+    if not any(compared[key] for key in ("spikes", "earlier", "beyond")):
+        yield f"{file}: expects no spike on any output pin of this chip"
+    if compared["end"] is not None and compared["end"] < stop - 1:
+        start = max(compared["end"], figures["first_tick"])
+        yield f"{file}: says nothing of the ticks {start} … {stop - 1}, which are not compared"
 
 
 def _check_run(run: SpikeRun) -> None:
@@ -480,6 +541,16 @@ def _ticks(
     """Returns how many ticks to run, and why if it was not said."""
     if run.ticks is not None:
         return run.ticks, ""
+    ticks, why = _ticks_in_files(image, found, expected, first)
+    if ticks > MAX_TICKS:
+        raise ConfigError(f"--ticks: the files ask for {ticks} ticks{why}; say how many to run, if that is meant")
+    return ticks, why
+
+
+def _ticks_in_files(image: ChipImage, found: Survey, expected: ExpectedSpikes | None, first: int) -> tuple[int, str]:
+    """Returns how many ticks the input and what is expected ask for, and why."""
+    if expected is not None and expected.end is not None and expected.end >= first:
+        return expected.end + 1 - first, " (as many as are told of in what is expected)"
     compared = -1 if expected is None else max((int(c.tick.max(initial=-1)) for c in expected.chunks()), default=-1)
     if compared >= first:
         return compared + 1 - first, " (to the last expected spike)"
@@ -500,8 +571,14 @@ def _recorder(
     values = ("spike", "potential") if potentials else ()
     names = ("tick", "core", "neuron", *values, *(("stream",) if streams > 1 else ()))
     used = image.neuron_type[np.array(watch, np.int64)] > 0
+    at_once = max(1, _RECORD_ROWS // max(1, streams * int(used.sum())))
     with table_writer(path, names) as write:
-        yield lambda window: write(potential_columns(window, used) if potentials else raster_columns(window))
+
+        def record(window: Window) -> None:
+            for part in pieces(window, at_once if potentials else window.ticks):
+                write(potential_columns(part, used) if potentials else raster_columns(part))
+
+        yield record
 
 
 def _figures(
@@ -532,6 +609,10 @@ def _figures(
             "spikes": comparison.expected,
             "missing": comparison.missing,
             "surplus": comparison.surplus,
+            "earlier": comparison.earlier,
+            "beyond": comparison.beyond,
+            "last": comparison.last,
+            "end": comparison.end,
             "first": None
             if comparison.first is None
             else dict(zip(("tick", "stream", "pin", "expected"), comparison.first, strict=True)),

@@ -12,8 +12,10 @@ from typing import Any
 import numpy as np
 import pytest
 from support.command_line import Outcome, files, invoke, process
-from support.random_chips import random_chip
+from support.random_chips import layered_chip, random_chip
 
+from tncompile.chip_run import parse_cores
+from tncompile.errors import ConfigError
 from tncompile.ir import ChipImage
 from tncompile.ir.io import read_stage, write_stage
 from tncompile.ir.text import digest
@@ -168,18 +170,104 @@ def test_ranc_chips_run_their_own_packets(ranc: Path, tmp_path: Path) -> None:
     expected = RANC.with_name("relay.output.txt")
     lines = len(expected.read_text().splitlines())
     output = tmp_path / "out.txt"
-    outcome = invoke("simulate", ranc, "--expect", expected, "--ticks", lines, "--output", output, "--json")
-    # The text has no line for the last tick: what fires there is not in it.
-    last = [pin for tick, pin in spikes_of(ranc, lines, tmp_path) if tick == lines - 1]
-    assert outcome.code == (5 if last else 0), outcome.err
-    assert outcome.json["expected"]["surplus"] == len(last)
-    assert outcome.json["expected"]["missing"] == 0
-    assert outcome.json["expected"]["spikes"] > 0
+    for ticks in ([], ["--ticks", lines]):  # without, as many as there are lines
+        outcome = invoke("simulate", ranc, "--expect", expected, *ticks, "--output", output, "--json")
+        assert outcome.code == 0, outcome.err
+        assert "warning" not in outcome.err
+        assert outcome.json["ticks"] == lines
+        assert (outcome.json["expected"]["missing"], outcome.json["expected"]["surplus"]) == (0, 0)
+        assert outcome.json["expected"]["spikes"] > 0
     assert output.read_bytes() == expected.read_bytes()
     # The network is a file of packets as well.
     again = invoke("simulate", ranc, "--input", RANC, "--ticks", lines, "--output", tmp_path / "again.txt", "--json")
     assert again.json["input_spikes"] == outcome.json["input_spikes"] == 7
     assert (tmp_path / "again.txt").read_bytes() == expected.read_bytes()
+
+
+@pytest.mark.parametrize("chip", ["ibm", "ranc"])
+@pytest.mark.parametrize("ending", [".csv", ".npz", ".sfto", ".sfro", ".sfcp", ".txt"])
+def test_an_output_is_what_the_same_run_expects(
+    chip: str, ending: str, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    folder = request.getfixturevalue(chip)
+    given = ["--input", FOREIGN / "ibm/small.sfti"] if chip == "ibm" else []
+    # RANC's text does not show the last tick's spikes: there are some.
+    ticks = 1 + max(tick for tick, _ in spikes_of(folder, 20, tmp_path, *given))
+    output = tmp_path / f"out{ending}"
+    spikes = spikes_of(folder, ticks, tmp_path, *given)
+    assert invoke("simulate", folder, *given, "--ticks", ticks, "--output", output).code == 0
+    shown = len([tick for tick, _ in spikes if ending != ".txt" or tick < ticks - 1])
+    assert shown > 0 and (shown < len(spikes)) == (ending == ".txt")
+    for asked in (["--ticks", ticks], []):
+        outcome = invoke("simulate", folder, *given, *asked, "--expect", output, "--json")
+        assert outcome.code == 0, outcome.err
+        assert "warning" not in outcome.err
+        found = outcome.json["expected"]
+        assert outcome.json["ticks"] == ticks
+        assert (found["spikes"], found["missing"], found["surplus"], found["beyond"]) == (shown, 0, 0, 0)
+    # A tick more: only RANC's text says nothing of what comes then, and has a line that is not compared.
+    longer = invoke("simulate", folder, *given, "--ticks", ticks + 5, "--expect", output)
+    later = [tick for tick, _ in spikes_of(folder, ticks + 5, tmp_path, *given) if tick >= ticks]
+    assert longer.code == (5 if later and ending != ".txt" else 0), longer.err
+    warning = f"warning: {output}: says nothing of the ticks {ticks - 1} … {ticks + 4}, which are not compared\n"
+    assert (warning in longer.err) == (ending == ".txt")
+
+
+def test_expected_spikes_beyond_the_run_are_said(ibm: Path, tmp_path: Path) -> None:
+    given = ("--input", FOREIGN / "ibm/small.sfti")
+    spikes = spikes_of(ibm, 60, tmp_path, *given)
+    expected = FOREIGN / "ibm/small.sfcp"
+    last = spikes[-1][0]
+    # Some beyond it.
+    outcome = invoke("simulate", ibm, *given, "--ticks", 40, "--expect", expected, "--json")
+    beyond = len([tick for tick, _ in spikes if tick >= 40])
+    assert 1 < beyond < len(spikes)
+    said = f"{beyond} expected spikes lie beyond the run, whose last tick is 39; --ticks {last + 1} takes in all"
+    assert outcome.code == 0 and f"warning: {expected}: {said}\n" in outcome.err
+    assert (outcome.json["expected"]["beyond"], outcome.json["expected"]["spikes"]) == (beyond, len(spikes) - beyond)
+    text = invoke("simulate", ibm, *given, "--ticks", 40, "--expect", expected, "--quiet")
+    assert (text.code, text.err) == (0, "") and f"0 differ ({beyond:,} beyond the run)" in text.out
+    # All of them: nothing was compared.
+    late = tmp_path / "late.csv"
+    late.write_text(f"tick,pin\n{spikes[0][0]},{spikes[0][1]}\n")
+    first = spikes[0][0]
+    assert first > 0
+    outcome = invoke("simulate", ibm, *given, "--ticks", first, "--expect", late, "--quiet")
+    message = f"{late}: nothing was compared: 1 expected spike lies beyond the run, whose last tick is {first - 1}; "
+    assert (outcome.code, outcome.err) == (5, f"error: {message}--ticks {first + 1} takes in all\n")
+    # Before the run, which goes on from a state: that is no mistake.
+    state = tmp_path / "state"
+    assert invoke("simulate", ibm, *given, "--ticks", first + 1, "--save-state", state).code == 0
+    late.write_text(f"tick,pin\n{spikes[0][0]},{spikes[0][1]}\n")
+    outcome = invoke("simulate", ibm, "--state", state, "--ticks", 1, "--expect", late, "--json")
+    assert (outcome.json["expected"]["earlier"], outcome.json["expected"]["beyond"]) == (1, 0)
+    # None at all.
+    late.write_text("tick,pin\n")
+    outcome = invoke("simulate", ibm, "--ticks", 1, "--expect", late)
+    assert outcome.code == 0
+    assert f"warning: {late}: expects no spike on any output pin of this chip\n" in outcome.err
+
+
+def test_a_run_of_forever_is_not_begun(ibm: Path, tmp_path: Path) -> None:
+    path = tmp_path / "in.csv"
+    path.write_text("tick,core,axon\n1000000000000,0,0\n")
+    outcome = invoke("simulate", ibm, "--input", path)
+    message = "--ticks: the files ask for 1000000000016 ticks (15 behind the last input spike); say how many to run, if"
+    assert outcome.code == 2 and outcome.err.startswith(f"error: {message}")
+
+
+@pytest.mark.parametrize(
+    ("watch", "message"),
+    [
+        ("0-1000000000", "has core 1000000000, no board has more than 1048576 cores"),
+        ("1048576", "has core 1048576, no board has more than 1048576 cores"),
+        (f"0-{10**30}", "must be cores and ranges of cores, for example 0,5,7-9"),
+    ],
+)
+def test_ranges_of_cores_are_bounded(watch: str, message: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        parse_cores(watch)
+    assert str(caught.value) == f"--watch {watch}: {message}"
 
 
 def spikes_of(chip: Path, ticks: int, folder: Path, *options: Any) -> list[tuple[int, int]]:
@@ -245,6 +333,53 @@ def test_an_exported_chip_reads_back_equal(
     )
 
 
+def test_memory_files_are_a_chip(ranc: Path, tmp_path: Path) -> None:
+    """The exported chip, and what the files alone say of it, which runs alike."""
+    image = json.loads((ranc / "import.json").read_text())["image"]
+    assert invoke("export", ranc, "--format", "ranc", "--out", tmp_path / "export").code == 0
+    for options in ((), ("--format", "ranc")):
+        found = imported(tmp_path / "export", tmp_path / "again", *options)
+        assert (found["image"], found["kind"], found["source"]) == (image, "ranc", "export")
+        assert found["input_spikes"] == 0  # they stand in the network JSON
+    lines = [
+        f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {path.name}\n"
+        for path in sorted((tmp_path / "export").glob("*.mem"))
+    ]
+    assert found["sha256"] == hashlib.sha256("".join(lines).encode()).hexdigest()
+    for name in ("network.json", "network.tncompile.safetensors"):
+        (tmp_path / "export" / name).unlink()
+    alone = imported(tmp_path / "export", tmp_path / "alone")
+    assert alone["notes"] == ["potentials have 9 bits and wrap, as in RANC's hardware"]
+    expected = spikes_of(ranc, 14, tmp_path)
+    assert expected
+    assert spikes_of(tmp_path / "again", 14, tmp_path, "--input", RANC) == expected
+    assert spikes_of(tmp_path / "alone", 14, tmp_path, "--input", RANC) == expected
+
+
+def test_a_truenorth_chip_that_comes_back_from_ranc_saturates(tmp_path: Path) -> None:
+    write_stage(tmp_path / "chip.safetensors", layered_chip(5))
+    assert invoke("export", tmp_path / "chip.safetensors", "--format", "ranc", "--out", tmp_path / "export").code == 0
+    found = imported(tmp_path / "export/network.json", tmp_path / "again")
+    arch = json.loads(read_stage(tmp_path / "again/image.safetensors", expect=ChipImage).arch)
+    assert arch["neuron"] == "truenorth"
+    (note,) = found["notes"]
+    assert f"potentials have {arch['potential_bits']} bits and saturate" in note and "wrap" not in note
+
+
+def test_spikes_that_ibm_has_no_place_for_leave_nothing_behind(ibm: Path, tmp_path: Path) -> None:
+    """A chip whose own input begins a tick before the first."""
+    chip = tmp_path / "chip"
+    imported(IBM, chip)
+    np.savez(chip / "input.npz", tick=[-1, 3], core=[0, 0], axon=[0, 1])
+    told = json.loads((chip / "import.json").read_text())
+    told |= {"input": hashlib.sha256((chip / "input.npz").read_bytes()).hexdigest(), "input_spikes": 2}
+    (chip / "import.json").write_text(json.dumps(told))
+    outcome = invoke("export", chip, "--format", "ibm", "--out", tmp_path / "export")
+    assert outcome.code == 3
+    assert "input.sfti: 1 spikes arrive in tick 0 or soon after" in outcome.err and outcome.err.count("\n") == 1
+    assert not (tmp_path / "export").exists()
+
+
 def test_export_says_what_it_wrote_and_what_cannot_be(ibm: Path, tmp_path: Path) -> None:
     outcome = invoke("export", ibm, "--format", "ibm", "--out", tmp_path / "export")
     assert (outcome.code, outcome.err) == (0, "")
@@ -288,6 +423,8 @@ BAD: dict[str, tuple[Callable[[Path], Path], tuple[Any, ...], int, str]] = {
     # name: (file, options, exit code, beginning of the message behind the file's name)
     "missing": (lambda folder: folder / "none.json", (), 4,
                 "cannot be read: No such file or directory; check the path"),
+    "a folder without memory files": (lambda folder: folder, ("--format", "ranc"), 4,
+                                      "has no csram_NNN.mem; name a folder of RANC's memory files"),
     "a folder": (lambda folder: folder, (), 4, "cannot be read: Is a directory; check the path"),
     "empty": (holding(b""), (), 4, UNKNOWN),
     "something else": (holding(b'{"hello": 1}'), (), 4, UNKNOWN),

@@ -11,6 +11,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from foreign.ibm_model import random_model, simulate, with_runs
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from support.ibm_models import CASES, changed, neuron_type, rows, run, small_model, text, write
 
 from tncompile.arch import TRUENORTH, ChipArch
@@ -43,6 +46,26 @@ def test_ibms_simulator_and_the_oracle_agree() -> None:
     expected = np.loadtxt(CASES / "patternMatch_gold.csv", delimiter=",", skiprows=1, dtype=int)
     assert len(expected) == 24
     np.testing.assert_array_equal(np.argwhere(run(image, spikes, 48)), expected)
+
+
+@settings(max_examples=40, deadline=None)
+@given(seed=st.integers(0, 2**32 - 1))
+def test_random_models_run_as_their_files_say(tmp_path_factory: pytest.TempPathFactory, seed: int) -> None:
+    model, spikes = random_model(seed)
+    folder = tmp_path_factory.mktemp("ibm")
+    image = read(folder, with_runs(model, seed))
+    lines = [json.dumps({"spike": {"srcTime": t, "destCore": c, "destAxon": a}}) for t, c, a in spikes]
+    (folder / "input.sfti").write_text("\n".join(['{"class":"SpikeWriter","encoding":"TEXT"}', *lines]))
+    fired = run(image, read_input(folder / "input.sfti", image), 40)
+    expected = sorted({(tick, pin) for tick, _, _, pin in simulate(model, spikes, 40)})
+    assert [tuple(place) for place in np.argwhere(fired).tolist()] == expected
+
+
+def test_random_models_spike() -> None:
+    """The comparison says something only if spikes come out, of few neurons and of many."""
+    counts = [len(simulate(*random_model(seed), 40)) for seed in range(40)]
+    assert sum(count > 20 for count in counts) > 20
+    assert len(set(counts)) > 15
 
 
 def test_a_small_model_in_hardware_terms(tmp_path: Path) -> None:
@@ -301,6 +324,56 @@ def test_neurons_that_draw_random_numbers(tmp_path: Path) -> None:
     np.testing.assert_array_equal(image.neurons.mask_bits, [0, 18, 0, 0])
     (note,) = import_notes(image)
     assert note.startswith("17 neurons draw random numbers") and "rngSeed" in note
+    model = small_model()
+    model["neuronTypes"][0] |= {"b0": True, "s0": 0, "c_lambda": True}  # of nothing: no number has an influence
+    assert import_notes(read(tmp_path, model)) == ()
+
+
+def with_names(names: dict[int, str], types: tuple[Any, Any]) -> dict[str, Any]:
+    """Returns the small model with other names of its types, and other lists of types."""
+    model = small_model()
+    for kind, number in zip(model["neuronTypes"], (1, 31, 2), strict=True):
+        kind["name"] = names.get(number, kind["name"])
+    return changed(changed(model, "core.0.neurons.types", types[0]), "core.1.neurons.types", types[1])
+
+
+HEX = {31: "0A", 1: "1", 2: "10"}
+BASES: dict[str, tuple[dict[int, str], Any, Any]] = {
+    "hexadecimal digits": ({}, ["1x8", "1Fx4", 2, "1x3"], ["1Fx6", "1x6", "0x4"]),
+    "hexadecimal digits in one core only": ({}, ["1x8", "1fx4", "2", "1x3"], ["N1Fx6", "1x6", "0x4"]),
+    "numbers that exist in base 16 only": ({}, ["1x8", "1f x 4, 2", "1x3"], [*["1F"] * 5, "1F", *["1"] * 6, "0x4"]),
+    "digits that exist in base 16 only": (
+        {31: "N00000010", 2: "N00000011"}, ["1x8", "10x4", 11, "1x3"], [10] * 6 + ["1x6", "0x4"]
+    ),
+    "numbers that are two types": (
+        {31: "N0000000A", 2: "N00000010", 1: "N00000009"}, ["9x8", "Ax4", "10", "9x3"], ["A:A", "Ax5", "9x6", "0x4"]
+    ),
+    "names without N": (HEX, ["1x8", "0Ax4", "10", "1x3"], ["0Ax6", "1x6", "0x4"]),
+    "numbers of names without N": (HEX, ["01x8", "Ax4", 10, "1x3"], ["000ax6", "1x6", "00x4"]),
+    "decimal names": (
+        {31: "9", 1: "8", 2: "10"}, ["8x8", "9x4", 10, "8x3"], [9, 9, 9, "9x3", "8x6", "0x4"]
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", BASES)
+def test_types_in_hexadecimal_digits(tmp_path: Path, name: str) -> None:
+    """All of a file in one base: 16 if base 10 makes no sense."""
+    names, first, second = BASES[name]
+    assert digest(read(tmp_path, with_names(names, (first, second)))) == digest(read(tmp_path, small_model()))
+
+
+def test_types_in_decimal_digits_if_both_bases_make_sense(tmp_path: Path) -> None:
+    names = {1: "N0000000A", 2: "N00000010"}
+    image = read(tmp_path, with_names(names, (["10x16"], ["16x16"])))
+    np.testing.assert_array_equal(image.neuron_type, [[1] * 16, [3] * 16])
+    # Only in base 10 has the range three values.
+    image = read(tmp_path, with_names({1: "N00000009", 31: "N0000000A", 2: "N0000000B"}, (["9:11", "9x13"], ["9x16"])))
+    np.testing.assert_array_equal(image.neuron_type[0], [1, 2, 3] + [1] * 13)
+    # And only in base 16 eight values.
+    kinds = [neuron_type(number) for number in range(9, 17)]
+    model = changed(with_names({}, (["9:10", "9x8"], ["9x16"])), "neuronTypes", kinds)
+    np.testing.assert_array_equal(read(tmp_path, model).neuron_type[0], [*range(1, 9)] + [1] * 8)
 
 
 MALFORMED = [
@@ -358,6 +431,12 @@ MALFORMED = [
     ("core.0.neurons.types", ["3x16"], "core 0, neurons, types: type 3 is not in neuronTypes (N00000003), nor 0"),
     ("core.0.neurons.types", ["-1x16"], "core 0, neurons, types: type -1 is not in neuronTypes, nor 0"),
     ("core.0.neurons.types", ["N3x16"], "core 0, neurons, types: \"N3x16\" is not in neuronTypes"),
+    ("core.0.neurons.types", ["1Ex16"], "core 0, neurons, types: type 1E is not in neuronTypes (N0000001E), nor 0"),
+    ("core.0.neurons.types", [True] * 16, "core 0, neurons, types: true is neither a number nor a run"),
+    ("core.0.neurons.types", ["1x1000000000"], "\"1x1000000000\" are 1000000000 values, at most 16 fit"),
+    ("core.0.neurons.types", ["1:1000000000"], "\"1:1000000000\" are 1000000000 values, at most 16 fit"),
+    ("core.0.neurons.types", ["1x16," * 9999], "has 32 values or more, crossbarSize is 16"),
+    ("core.1.neurons.destCores", ["-8000000x16"], "its destCore is -8000000, must be at least -65567: there are at"),
     ("core.0.neurons.types", ["one"], "core 0, neurons, types: \"one\" is neither a number nor a run"),
     ("core.0.neurons.dendrites", ["1:16"], "core 0, neurons, neuron 15: its dendrite is 16, must be 0 to 15"),
     ("core.0.neurons.destCores", ["2x16"], "core 0, neuron 0: its destCore is 2, must be the id of a core in the file"),

@@ -147,6 +147,10 @@ INPUTS: dict[str, str | bytes] = {
     + spike(srcTime=2, srcCore=B, srcNeuron=8, destCore=-1, destAxon=-1, destDelay=1)
     + spike(srcTime=4, srcCore=A, srcNeuron=9, destCore=B, destAxon=15, destDelay=1)
     + spike(srcTime=4, srcCore=A, srcNeuron=9, destCore=A, destAxon=0, destDelay=1),
+    "text with half a header, and no line end": '{"version":"sfti1.0"}\n'
+    + spike(srcTime=0, destCore=A, destAxon=3)
+    + spike(srcTime=4, destCore=B, destAxon=15)
+    + spike(srcTime=4, destCore=A, destAxon=0).strip(),
     "RAWI3": raw("RAWI3", (0, A, 3), (4, B, 15), (4, A, 0), defaultDestinationDelay=1),
     "RAWI3 without a default delay": raw("RAWI3", (4, B, 15), (0, A, 3), (4, A, 0)),
     "RAWI3 with a header of two lines": raw("RAWI3", (0, A, 3), (4, B, 15), (4, A, 0)).replace(
@@ -158,6 +162,7 @@ INPUTS: dict[str, str | bytes] = {
 
 @pytest.mark.parametrize("kind", INPUTS)
 def test_input_spikes(tmp_path: Path, kind: str) -> None:
+    """Whatever the file is called."""
     path = save(tmp_path, INPUTS[kind])
     assert is_ibm_spikes(path)
     assert_same(read_input(path, IMAGE), PLAIN)
@@ -247,6 +252,9 @@ MALFORMED: dict[str, tuple[str | bytes, str]] = {
     "text as binary": (raw("TEXT"), "says that it is TEXT, but its header ends with 0xFF"),
     "binary as text": (raw("RAWI3")[:-1], "is RAWI3, but has no 0xFF behind the header"),
     "cut line": (INPUT + ONE + ONE[:20], "line 4, column"),
+    "late tick": (INPUT + spike(srcTime=1 << 62, destCore=A, destAxon=1), "line 3: its tick is 4611686018427387904"),
+    "33 bits": (INPUT + spike(srcTime=0, destCore=A, destAxon=1 << 32), "line 3: its axon is 4294967296, must be a"),
+    "-33 bits": (OUTPUT + spike(srcTime=0, destCore=-1 << 62, destAxon=0, srcCore=A), "line 3: its core is -46116860"),
     "no JSON": (INPUT + ONE + "\n\nx", "line 6, column 1: Expecting value"),
     "no spike": (INPUT + ONE + '{"spikes": {}}', "line 4: is not a spike, as the lines before it"),
     "no axon": (INPUT + ONE + spike(srcTime=0, destCore=A), "line 4: destAxon is missing"),
@@ -473,6 +481,8 @@ def test_headers_are_as_ibms(tmp_path: Path) -> None:
         ("a.sfti", inputs((0, 0, 16, 1)), SimulationError, "axon is 16, the image has 0 to 15"),
         ("a.sfti", inputs((0, -1, 99, 0)), SimulationError, "input bit is 99, the image has 0 to"),
         ("a.sfri", inputs((1 << 31, 0, 0, 1)), InfeasibleError, "has a spike in tick 2147483648"),
+        ("a.sfti", inputs((-1, 0, 0, 1), (2, 0, 0, 1)), InfeasibleError, "1 spikes arrive in tick 0 or soon after"),
+        ("a.sfri", inputs((-1, 0, 0, 1), (-1, 0, 1, 1)), InfeasibleError, "2 spikes arrive in tick 0 or soon after"),
         (
             "a.sfti",
             dataclasses.replace(inputs((0, 0, 0, 1), (0, 0, 0, 1)), stream=np.array([0, 2], np.int32)),

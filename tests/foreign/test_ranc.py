@@ -27,6 +27,7 @@ from support.random_chips import (
 
 from tncompile.arch import ChipArch
 from tncompile.errors import ArtifactError, ConfigError, InfeasibleError, SimulationError
+from tncompile.foreign import ranc
 from tncompile.foreign.companion import companion_path
 from tncompile.foreign.ranc import (
     RancFiles,
@@ -158,8 +159,11 @@ def test_conformance(tmp_path: Path):
     files = write_network(image, tmp_path / "export", inputs)
     assert files.memory_files == 2 * 11
     assert files.notes == ()
-    from_memory = read_memory(tmp_path / "export", chip_of(image), output_bus=(0, 2), output_pins=250)
+    assert digest(read_memory(tmp_path / "export")) == digest(image)
+    companion_path(files.network).unlink()
+    from_memory = read_memory(tmp_path / "export", potential_bits=32)
     assert len(from_memory.core_x) == 5  # the others' neurons are silent
+    assert from_memory.output_pins == 250
     packets = read_input(CONFORMANCE / "tea256.json", from_memory)
     np.testing.assert_array_equal(drive(from_memory, packets, len(pins)), pins)
 
@@ -181,17 +185,17 @@ def check_export(
     same, packets = read_network(files.network)
     assert digest(same) == digest(image)
     np.testing.assert_array_equal(drive(same, packets, len(frames)), pins)
+    if files.memory_files:
+        assert digest(read_memory(folder)) == digest(image)
 
     companion_path(files.network).unlink()
     plain, packets = read_network(files.network, potential_bits=bits)
     verify(plain, chip_of(plain))
     np.testing.assert_array_equal(drive(plain, packets, len(frames)), pins)
     if files.memory_files:
-        bus = network["output_bus"]
-        memory = read_memory(
-            folder, chip_of(plain), output_bus=tuple(bus["coordinates"]), output_pins=bus["num_outputs"]
-        )
-        assert digest(memory) == digest(plain)
+        memory = read_memory(folder, potential_bits=bits or 32)
+        assert memory.output_pins <= plain.output_pins  # as many as neurons send to
+        assert digest(dataclasses.replace(memory, output_pins=plain.output_pins)) == digest(plain)
 
 
 @pytest.mark.parametrize(
@@ -409,18 +413,25 @@ def test_output_text(tmp_path_factory: pytest.TempPathFactory, seed: int, pins: 
     assert text.startswith(b"\xef\xbb\xbf")
     assert len(lines) == ticks + 1
     assert all(line == "".join(f"{int(bit)} " for bit in row) for line, row in zip(lines[1:-1], fired, strict=False))
-    read = read_output(folder / "out.txt", image)
+    if ticks == 0:
+        with pytest.raises(ArtifactError, match=r"out.txt: has no line; name a RANC output text"):
+            read_output(folder / "out.txt", image)
+        return
+    read, lines_read = read_output(folder / "out.txt", image)
+    assert lines_read == ticks
     shown = as_spikes(fired[:-1])
     for field in dataclasses.fields(read):
         np.testing.assert_array_equal(getattr(read, field.name), getattr(shown, field.name))
 
 
-def test_output_text_of_many_ticks(tmp_path: Path):
+def test_output_text_of_many_ticks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     """More lines than are written at a time."""
+    monkeypatch.setattr(ranc, "_CHUNK_BYTES", 1000)
     image = dataclasses.replace(random_chip(0, arch=RANC, cores=1), output_pins=2)
     fired = np.random.default_rng(0).random((9001, 2)) < 0.01
     text_of(image, fired, tmp_path)
-    read = read_output(tmp_path / "out.txt", image)
+    read, ticks = read_output(tmp_path / "out.txt", image)
+    assert ticks == 9001
     np.testing.assert_array_equal(read.tick, as_spikes(fired[:-1]).tick)
 
 
@@ -428,8 +439,8 @@ def test_output_text_of_many_ticks(tmp_path: Path):
 def test_output_text_in_other_hands(tmp_path: Path, text: str):
     image = dataclasses.replace(random_chip(0, arch=RANC, cores=1), output_pins=2)
     (tmp_path / "out.txt").write_bytes(text.encode())
-    read = read_output(tmp_path / "out.txt", image)
-    assert (read.tick.tolist(), read.pin.tolist()) == ([-1], [1])
+    read, ticks = read_output(tmp_path / "out.txt", image)
+    assert (read.tick.tolist(), read.pin.tolist(), ticks) == ([-1], [1], 2)
 
 
 @pytest.mark.parametrize(

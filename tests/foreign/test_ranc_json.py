@@ -135,9 +135,10 @@ def test_no_packets(tmp_path: Path, packets: Any):
     assert len(inputs.tick) == 0
 
 
-def test_no_output_bus(tmp_path: Path):
+@pytest.mark.parametrize("edit", [lambda n: n.pop("output_bus"), lambda n: n.update(output_bus=None)])
+def test_no_output_bus(tmp_path: Path, edit: Edit):
     """Whoever sent to it sends to an empty cell."""
-    image, _ = read(tmp_path, lambda network: network.pop("output_bus"))
+    image, _ = read(tmp_path, edit)
     assert image.output_pins == 0
     assert (image.output_pin == -1).all()
     assert (image.target_delay > 0).any()
@@ -385,7 +386,12 @@ WRONG: list[tuple[str, Edit, str]] = [
     ("bus", lambda n: n.update(output_bus=[2, 0]), r"output_bus: must be an object, is \[2, 0\]"),
     ("bus outside", lambda n: n["output_bus"].update(coordinates=[3, 0]), r"output_bus \(3, 0\): is outside the grid"),
     ("no outputs", lambda n: n["output_bus"].pop("num_outputs"), "output_bus: has no num_outputs"),
-    ("outputs", lambda n: n["output_bus"].update(num_outputs=-1), "output_bus: num_outputs must be at least 0, is -1"),
+    (
+        "outputs",
+        lambda n: n["output_bus"].update(num_outputs=-1),
+        "output_bus: num_outputs must be 0 … 16777216, is -1",
+    ),
+    ("many outputs", lambda n: n["output_bus"].update(num_outputs=10**9), "num_outputs must be 0 … 16777216, is 1000"),
     ("packets", lambda n: n.update(packets={}), "packets: must be a list of lists, is {}"),
     ("packets of a tick", lambda n: n["packets"].append(0), "packets of tick 4: must be a list, is 0"),
     ("packet", lambda n: n["packets"][2].append(0), "tick 2, packet 0: must be an object, is 0"),

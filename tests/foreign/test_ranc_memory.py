@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tncompile.arch import ChipArch
-from tncompile.errors import ArtifactError
+from tncompile.errors import ArtifactError, ConfigError
 from tncompile.foreign.companion import companion_path
 from tncompile.foreign.ranc import read_memory, read_network, write_network
-from tncompile.foreign.ranc_json import RancConfig, RancNetwork, silent_network
+from tncompile.foreign.ranc_decode import network_image
+from tncompile.foreign.ranc_json import RancConfig, RancNetwork, config_json, silent_network
 from tncompile.foreign.ranc_memory import file_name, misfit, write_memory_files
 from tncompile.ir import ChipImage
 from tncompile.ir.text import digest
@@ -31,18 +31,12 @@ CONFIG = RancConfig(
 )
 
 
-def exported(folder: Path) -> tuple[ChipImage, dict[str, Any]]:
-    """Writes the small case, and returns it as its network JSON reads by itself, and how to read its memory files."""
+def exported(folder: Path) -> ChipImage:
+    """Writes the small case, removes the companion, and returns it as its network JSON reads by itself."""
     image, inputs = read_network(CASE)
     files = write_network(image, folder, inputs)
     companion_path(files.network).unlink()
-    plain, _ = read_network(files.network)
-    bus = json.loads(files.network.read_text())["output_bus"]["coordinates"]
-    return plain, {
-        "arch": ChipArch.model_validate_json(plain.arch),
-        "output_bus": tuple(bus),
-        "output_pins": image.output_pins,
-    }
+    return read_network(files.network, potential_bits=9)[0]
 
 
 def one_neuron(**values: int | list[int]) -> RancNetwork:
@@ -102,24 +96,72 @@ def test_a_line_of_csram(tmp_path: Path):
 def test_names_have_the_digits_that_the_last_cell_needs(tmp_path: Path):
     assert file_name("tc", 4, 1000) == "tc_004.mem"
     assert file_name("tc", 4, 1001) == "tc_0004.mem"
-    image, arguments = exported(tmp_path)
+    image = exported(tmp_path)
     for path in [*tmp_path.glob("*.mem")]:
         path.rename(path.with_name(path.name.replace("_0", "_00")))
-    assert digest(read_memory(tmp_path, **arguments)) == digest(image)
+    assert digest(read_memory(tmp_path)) == digest(image)
 
 
 def test_memory_files_are_the_network(tmp_path: Path):
-    image, arguments = exported(tmp_path)
-    assert digest(read_memory(tmp_path, **arguments)) == digest(image)
+    image = exported(tmp_path)
+    assert digest(read_memory(tmp_path)) == digest(image)
+
+
+def test_with_the_companion_they_are_the_exported_chip(tmp_path: Path):
+    image, inputs = read_network(CASE)
+    write_network(image, tmp_path, inputs)
+    assert digest(read_memory(tmp_path)) == digest(image)
+    with pytest.raises(ConfigError, match=r"potential_bits: 9 asked for, .* says 32"):
+        read_memory(tmp_path, potential_bits=9)
+    path = tmp_path / "csram_000.mem"
+    path.write_text(path.read_text().replace("0", "1", 9).replace("1", "0", 3))
+    with pytest.raises(ArtifactError, match="export the chip again"):
+        read_memory(tmp_path)
+
+
+def test_a_silent_core_is_one_of_an_export(tmp_path: Path):
+    """Without the companion, its files are those of an empty cell."""
+    network = one_neuron(positive_threshold=3, weights=[1, 0, 0, 0], dx=1, dy=-1, destination_axon=2)
+    arrays = {field.name: getattr(network, field.name) for field in dataclasses.fields(network)}
+    silent = silent_network(CONFIG, np.array([0], np.int32), np.array([1], np.int32))
+    both: dict[str, Any] = {
+        name: np.concatenate([silent[name], value]) if isinstance(value, np.ndarray) else value
+        for name, value in arrays.items()
+    }
+    both["crossbars"][1, 4, 0] = 1 << 2
+    image = network_image(tmp_path, RancNetwork(**both), 32)
+    assert image.core_x.tolist() == [0, 1]
+    files = write_network(image, tmp_path)
+    assert digest(read_memory(tmp_path)) == digest(image)
+    companion_path(files.network).unlink()
+    alone = read_memory(tmp_path)
+    assert (alone.core_x.tolist(), alone.core_y.tolist()) == ([1], [1])
+    assert alone.output_pins == 3  # pin 2 is the last that a neuron sends to
+    assert json.loads(alone.arch)["potential_bits"] == 9
+
+
+def test_a_network_without_a_bus_has_files_for_all_cells(tmp_path: Path):
+    network = dataclasses.replace(one_neuron(leak=1), bus=None, num_outputs=0)
+    assert write_memory_files(network, tmp_path) == 2 * 6
+    (tmp_path / "config.json").write_text(config_json(CONFIG))
+    image = read_memory(tmp_path)
+    assert (image.output_pins, image.core_x.tolist(), image.core_y.tolist()) == (0, [1], [1])
+
+
+def test_the_grid_is_not_too_large_for_files():
+    large = dataclasses.replace(CONFIG, num_cores_x=256, num_cores_y=65)
+    assert misfit(dataclasses.replace(one_neuron(), config=large)) == (
+        "the grid has 16640 cells, files are written of at most 16384"
+    )
 
 
 def test_comments_and_underscores(tmp_path: Path):
     """As Verilog's $readmemb takes them."""
-    image, arguments = exported(tmp_path)
+    image = exported(tmp_path)
     for path in tmp_path.glob("*.mem"):
         text = path.read_text()
         path.write_text("/* word by\nword */\n" + "\n".join(f"{line[:1]}_{line[1:]}  // here" for line in text.split()))
-    assert digest(read_memory(tmp_path, **arguments)) == digest(image)
+    assert digest(read_memory(tmp_path)) == digest(image)
 
 
 @pytest.mark.parametrize(
@@ -153,22 +195,29 @@ def test_what_just_fits():
         ("csram_000.mem", ("0" * 114 + "2\n") * 8, "line 0 is not binary"),
         ("tc_003.mem", "00\n" * 7, r"tc_003.mem: has 7 lines, the config asks for 8"),
         ("tc_000.mem", None, "tc_000.mem: cannot be read"),
+        ("csram_003.mem", None, "has neither csram_.* nor csram_.*, only the output bus's cell has none"),
+        ("config.json", None, "config.json: cannot be read"),
+        (
+            "config.json",
+            '{"num_axons": 8}',
+            "config.json: config: has no num_neurons, num_cores_x, num_cores_y, num_we",
+        ),
         ("csram_006.mem", "", r"csram_006.mem: is of cell 6, the grid's last is 3"),
     ],
 )
 def test_damaged_files(tmp_path: Path, name: str, text: str | None, message: str):
-    _, arguments = exported(tmp_path)
+    exported(tmp_path)
     if text is None:
         (tmp_path / name).unlink()
     else:
         (tmp_path / name).write_text(text)
     with pytest.raises(ArtifactError, match=message):
-        read_memory(tmp_path, **arguments)
+        read_memory(tmp_path)
 
 
 def test_a_folder_without_memory_files(tmp_path: Path):
     with pytest.raises(ArtifactError, match=r"has no csram_NNN.mem"):
-        read_memory(tmp_path, ChipArch(neuron="ranc"), output_bus=(0, 0), output_pins=1)
+        read_memory(tmp_path, CASE.with_suffix(".config.json"))
 
 
 def test_memory_files_agree_with_the_json(tmp_path: Path):

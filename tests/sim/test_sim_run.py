@@ -15,6 +15,7 @@ from tncompile.ir import ChipImage
 from tncompile.reference import chip
 from tncompile.sim import run as sim_run
 from tncompile.sim import simulate_frames
+from tncompile.sim.choose import LAYERED_FRAMES
 
 
 def alone(image: ChipImage, frames: np.ndarray) -> np.ndarray:
@@ -46,7 +47,7 @@ def test_engines_agree() -> None:
 
 def test_the_engine_is_told_of_before_the_run() -> None:
     image = layered_chip(7)
-    frames = random_frames(image, 7, batch=1, ticks=100)[0]
+    frames = random_frames(image, 7, batch=1, ticks=LAYERED_FRAMES)[0]
     said: list[str] = []
     result = simulate_frames(image, WIDE, frames, announce=lambda choice: said.append(choice.engine))
     assert said == [result.engine] == ["sliced"]

@@ -19,10 +19,12 @@ from tncompile.arch import ChipArch
 from tncompile.errors import ArtifactError
 from tncompile.ir import ChipImage, Host, InputPackets, NeuronTable
 from tncompile.ir.base import Record
-from tncompile.ir.io import _decode_record, _encode, _Malformed
+from tncompile.ir.io import Malformed, decode_record, encode
 from tncompile.ir.tensors import read_tensors, write_tensors
 from tncompile.ir.text import digest
 
+MAX_PINS = 1 << 24
+"""Output pins that a chip of other tools may have: as many as fit in memory in every tick."""
 SUFFIX = ".tncompile.safetensors"
 """A companion has its model's name with this for the ending."""
 _KIND = "companion"
@@ -99,7 +101,7 @@ def write_companion(image: ChipImage, path: str | os.PathLike[str]) -> None:
         host=image.host,
     )
     tensors: dict[str, np.ndarray] = {}
-    meta = _encode(companion, "", tensors)
+    meta = encode(companion, "", tensors)
     write_tensors(companion_path(path), _KIND, tensors, meta)
 
 
@@ -118,11 +120,11 @@ def read_companion(path: str | os.PathLike[str]) -> Companion | None:
     advice = "export the chip again, or remove this file to read the model by itself"
     try:
         meta, tensors = read_tensors(path, _KIND, again="it is of another tncompile")
-        companion: Companion = _decode_record(meta, Companion, "", tensors)
+        companion: Companion = decode_record(meta, Companion, "", tensors)
         ChipArch.model_validate_json(companion.arch)
     except ArtifactError as error:
         raise ArtifactError(f"{error}; {advice}") from error
-    except (_Malformed, ValidationError) as error:
+    except (Malformed, ValidationError) as error:
         raise ArtifactError(f"{path}: is not the companion of a model ({error}); {advice}") from error
     return companion
 

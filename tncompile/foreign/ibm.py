@@ -1,5 +1,11 @@
 """IBM's TrueNorth model files (JSON), read and written.
 
+A type in a core's list stands for the neuron type whose name has its number: 31 for N0000001F, in decimal, as IBM's
+tools write it; 0 is the unused neuron. Assumed, as other tools may copy the name's digits: all lists of a file are in
+one base, which is 16 if they make no sense in base 10, because one has a digit from A to F, or a type that is not in
+the file, or not as many values as a core has neurons. A whole name stands for its type, too; of names without the N,
+the digits are in the base of the lists. A JSON number is decimal, if there is such a type.
+
 Differs: `rngSeed` seeds a generator that IBM has not published; neurons that draw random numbers run with ours
 (`import_notes`). `model.buildKey64`, `metadata` and unknown keys are not read.
 """
@@ -8,6 +14,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
@@ -17,7 +24,7 @@ from jaxtyping import Bool, Int32, Int64, Integer, Shaped, UInt8
 
 from tncompile.arch import TRUENORTH, ChipArch
 from tncompile.errors import ArtifactError, InfeasibleError
-from tncompile.foreign.companion import complete, read_companion
+from tncompile.foreign.companion import MAX_PINS, complete, read_companion
 from tncompile.foreign.ibm_format import (
     AXON_TYPES,
     CROSSBAR_CLASS,
@@ -33,7 +40,7 @@ from tncompile.foreign.ibm_format import (
     core_ids,
     sites_of,
 )
-from tncompile.foreign.ibm_text import describe, expand_runs, integer, load_json
+from tncompile.foreign.ibm_text import describe, expand_runs, integer, load_json, split_runs
 from tncompile.foreign.ibm_write import write_model
 from tncompile.ir import ChipImage, InputPackets, NeuronTable
 from tncompile.ir.base import Record
@@ -58,7 +65,8 @@ _ONE_BY_ONE = dict(
 """Keys of the same where `neurons` is a list with an object a neuron, as other tools than IBM's write it."""
 
 _HEX = re.compile(r"[0-9A-Fa-f]*", re.ASCII)
-_TYPE_NAME = re.compile(r"\s*[Nn]([0-9A-Fa-f]{1,8})\s*(?:[xX]\s*(\d{1,9})\s*)?", re.ASCII)
+_TYPE_NAME = re.compile(r"([Nn]?)([0-9A-Fa-f]{1,8})", re.ASCII)
+_TIMES = re.compile(r"(.+)[xX](\d{1,9})", re.ASCII | re.DOTALL)
 _ROW_TYPE = {f"{letter}{k}": k for letter in ("S", "s", "") for k in range(AXON_TYPES)} | {
     k: k for k in range(AXON_TYPES)
 }
@@ -125,8 +133,8 @@ def read_model(path: str | os.PathLike[str]) -> ChipImage:
     model = load_json(path)
     companion = read_companion(path)
     size = _crossbar_size(file.at("model"), model.get("model"))
-    columns, numbers = _neuron_types(file.at("neuronTypes"), model.get("neuronTypes", []))
-    cores = _read_cores(file, model, size, numbers)
+    columns, names = _neuron_types(file.at("neuronTypes"), model.get("neuronTypes", []))
+    cores = _read_cores(file, model, size, names)
     if companion is None:
         return _image(file, cores, columns, _arch(size, int(cores.ids[-1])))
     arch = ChipArch.model_validate_json(companion.arch)
@@ -141,7 +149,8 @@ def read_model(path: str | os.PathLike[str]) -> ChipImage:
 def import_notes(image: ChipImage) -> tuple[str, ...]:
     """Returns what to know before an imported model is compared with IBM's simulator; nothing if all is the same."""
     table = image.neurons
-    random = table.stochastic_weights.any(axis=1) | table.stochastic_leak | (table.mask_bits > 0)
+    random = (table.stochastic_weights & (table.weights != 0)).any(axis=1) | (table.mask_bits > 0)
+    random |= table.stochastic_leak & (table.leak != 0)
     random[0] = False
     count = int(random[image.neuron_type].sum())
     if not count:
@@ -176,11 +185,11 @@ def _arch(size: int, largest: int) -> ChipArch:
     return ChipArch.model_validate(TRUENORTH.model_dump() | cores)
 
 
-def _neuron_types(place: _Place, types: Any) -> tuple[dict[str, Int64[np.ndarray, " types"]], dict[int | str, int]]:
-    """Returns the neuron types by columns, and the table's row of each by its number and by its name."""
+def _neuron_types(place: _Place, types: Any) -> tuple[dict[str, Int64[np.ndarray, " types"]], list[str]]:
+    """Returns the neuron types by columns, and their names."""
     if not isinstance(types, list):
         place.fail(f"is a {describe(types)}, expected a list", "list the neuron types")
-    numbers: dict[int | str, int] = {}
+    known: set[int | str] = set()
     for i, item in enumerate(types):
         here = place.at(f"type {i}")
         if not isinstance(item, dict) or not isinstance(item.get("name"), str):
@@ -189,10 +198,10 @@ def _neuron_types(place: _Place, types: Any) -> tuple[dict[str, Int64[np.ndarray
         if only != NEURON_CLASS:
             here.cannot(f"{name} is of class {describe(only)}, only {NEURON_CLASS} can be run", "use that class")
         match = _TYPE_NAME.fullmatch(name)
-        keys = {name, int(match[1], 16)} if match and match[2] is None else {name}
-        if not keys.isdisjoint(numbers):
+        keys = {name, int(match[2], 16)} if match else {name}
+        if not keys.isdisjoint(known):
             here.fail(f"a type before it has the name or number of {name}", "give each its own")
-        numbers |= dict.fromkeys(keys, i + 1)
+        known |= keys
         if f"s{AXON_TYPES}" in item:
             here.cannot(f"{name} has s{AXON_TYPES}, the format ends with s{AXON_TYPES - 1}", "use 4 axon types")
     columns = {key: _column(place, types, key, span) for key, span in INTEGERS.items()}
@@ -206,7 +215,7 @@ def _neuron_types(place: _Place, types: Any) -> tuple[dict[str, Int64[np.ndarray
         if over.any():
             i = int(over.argmax())
             place.cannot(f"{types[i]['name']}: {key} is {columns[key][i]}, at most {most} can be run", "make it less")
-    return columns, numbers
+    return columns, [item["name"] for item in types]
 
 
 def _column(place: _Place, types: list[dict[str, Any]], key: str, span: tuple[int, int]) -> Int64[np.ndarray, " types"]:
@@ -226,7 +235,7 @@ def _column(place: _Place, types: list[dict[str, Any]], key: str, span: tuple[in
     return np.array(values, np.int64)
 
 
-def _read_cores(file: _Place, model: dict[str, Any], size: int, numbers: dict[int | str, int]) -> _Model:
+def _read_cores(file: _Place, model: dict[str, Any], size: int, names: list[str]) -> _Model:
     """Returns the cores of a model, every number checked that can be checked without a chip."""
     unordered = _core_list(file, model)
     order, ids = _ordered_ids(file, unordered)
@@ -241,15 +250,18 @@ def _read_cores(file: _Place, model: dict[str, Any], size: int, numbers: dict[in
         (k + 1 for item in model.get("neuronTypes", []) for k in range(AXON_TYPES) if f"s{k}" in item), default=4
     )
 
+    places = [file.at(f"core {number}") for number in ids]
+    neurons = [_by_lists(place.at("neurons"), core.get("neurons")) for place, core in zip(places, cores, strict=True)]
     lists = {key: np.zeros((len(cores), size), np.int64) for key in LISTS}
+    lists["types"] = _type_rows([place.at("neurons, types") for place in places], neurons, size, names)
     axon_type = np.zeros((len(cores), size), np.uint8)
     core_crossbar = np.zeros(len(cores), np.int32)
     known: dict[bytes, int] = {}
     for c, core in enumerate(cores):
-        here = file.at(f"core {ids[c]}")
+        here = places[c]
         if integer(core.get("timeScaleExponent", 0)) != 0:
             here.cannot(f"timeScaleExponent is {describe(core['timeScaleExponent'])}, only 0 can be run", "make it 0")
-        for key, values in _neuron_lists(here.at("neurons"), core.get("neurons"), size, numbers).items():
+        for key, values in _neuron_lists(here.at("neurons"), neurons[c], size).items():
             lists[key][c] = values
         bits, axon_type[c] = _core_crossbar(here.at("crossbar"), core.get("crossbar"), prototypes, size)
         core_crossbar[c] = known.setdefault(_permuted(bits, lists["dendrites"][c]).tobytes(), len(known))
@@ -400,25 +412,21 @@ def _permuted(
     return np.packbits(np.unpackbits(bits, axis=1, bitorder="little")[:, dendrites], axis=1, bitorder="little")
 
 
-def _neuron_lists(
-    place: _Place, neurons: Any, size: int, numbers: dict[int | str, int]
-) -> dict[str, Int64[np.ndarray, " neurons"]]:
-    """Returns the lists of a core's neurons; types as rows of the neuron table, 0 = unused."""
-    if isinstance(neurons, list):
-        neurons = _by_lists(place, neurons)
-    if not isinstance(neurons, dict):
-        place.fail("are missing", f"give {', '.join(LISTS)}")
+def _neuron_lists(place: _Place, neurons: dict[str, Any], size: int) -> dict[str, Int64[np.ndarray, " neurons"]]:
+    """Returns the lists of a core's neurons, but their types."""
     found: dict[str, Int64[np.ndarray, " neurons"]] = {}
     for key in LISTS:
         here = place.at(key)
         value = neurons.get(key)
+        if key == "types":
+            continue
         if value is None:
             if key not in ("dendrites", "destDelays"):
                 here.fail("is missing", f"give {size} values")
             found[key] = np.arange(size) if key == "dendrites" else np.ones(size, np.int64)
             continue
         try:
-            found[key] = _type_rows(here, value, size, numbers) if key == "types" else expand_runs(value, size)
+            found[key] = expand_runs(value, size)
         except ValueError as error:
             here.fail(str(error), f"give {size} values")
         if len(found[key]) != size:
@@ -431,8 +439,12 @@ def _neuron_lists(
     return found
 
 
-def _by_lists(place: _Place, neurons: list[Any]) -> dict[str, list[Any]]:
-    """Returns the lists of neurons that a file describes one by one."""
+def _by_lists(place: _Place, neurons: Any) -> dict[str, Any]:
+    """Returns the lists of a core's neurons as the file has them, also if it describes them one by one."""
+    if isinstance(neurons, dict):
+        return neurons
+    if not isinstance(neurons, list):
+        place.fail("are missing", f"give {', '.join(LISTS)}")
     for i, neuron in enumerate(neurons):
         if not isinstance(neuron, dict):
             place.at(f"neuron {i}").fail(f"is {describe(neuron)}, expected an object", "correct it")
@@ -447,57 +459,128 @@ def _by_lists(place: _Place, neurons: list[Any]) -> dict[str, list[Any]]:
     return found
 
 
-def _type_rows(place: _Place, types: Any, size: int, numbers: dict[int | str, int]) -> Int64[np.ndarray, " neurons"]:
-    """Returns the row of the neuron table that each neuron has.
-
-    A number is that in the name N%08X of a type; the name itself does too, and "N0000001Fx4"; 0 is the unused neuron.
-
-    Raises:
-        ValueError: the list is malformed.
-    """
-    items = _as_list(types)
-    named = [_named_type(item, numbers) if isinstance(item, str) else None for item in items]
-    if not any(named):
-        return _rows_of(place, expand_runs(items, size), numbers)
-    parts = []
-    for item, name in zip(items, named, strict=True):
-        if name is None:
-            parts.append(_rows_of(place, expand_runs([item], size), numbers))
-        elif name[1] > size:
-            raise ValueError(f"{describe(item)} are {name[1]} values, at most {size} fit")
-        elif name[0] is None:
-            place.fail(f"{describe(item)} is not in neuronTypes", "add the type")
-        else:
-            parts.append(np.full(name[1], name[0], np.int64))
-    return np.concatenate(parts)
+class _UnknownType(Exception):
+    """A list has a type that is not in the file; says which."""
 
 
-def _named_type(item: str, numbers: dict[int | str, int]) -> tuple[int | None, int] | None:
-    """Returns the row that a name stands for, if there is such a type, and how many times; None if it is no name."""
-    if item in numbers:
-        return numbers[item], 1
-    match = _TYPE_NAME.fullmatch(item)
-    return match and (numbers.get(int(match[1], 16)), int(match[2] or 1))
+class _Types:
+    """The neuron types of a file by what lists call them, with numbers in strings in one base."""
 
+    def __init__(self, names: Sequence[str], base: int) -> None:
+        self._base = base
+        self._rows: dict[int | str, int] = {}
+        self._known: dict[int | str, Sequence[int]] = {}
+        for row, name in enumerate(names, 1):
+            self._rows[name] = row
+            if match := _TYPE_NAME.fullmatch(name):
+                digits, base_of_name = match[2], 16 if match[1] else base
+                if base_of_name == 16 or digits.isdecimal():
+                    self._rows.setdefault(int(digits, base_of_name), row)
+        self._rows[0] = 0
 
-def _rows_of(
-    place: _Place, types: Int64[np.ndarray, " neurons"], numbers: dict[int | str, int]
-) -> Int64[np.ndarray, " neurons"]:
-    """Returns the row of each type number."""
-    distinct, where = np.unique(types, return_inverse=True)
-    rows = [numbers.get(number) if number else 0 for number in distinct.tolist()]
-    for number, row in zip(distinct.tolist(), rows, strict=True):
-        if row is None:
+    def rows(self, values: Any, size: int) -> list[int]:
+        """Returns the rows of the neuron table that a core's list names, 0 = unused.
+
+        Raises:
+            ValueError: the list is malformed, or has not `size` values; says what.
+            _UnknownType: a type is not in the file.
+        """
+        found: list[int] = []
+        for entry in _as_list(values):
+            if type(entry) not in (int, str):
+                found.append(self._number(entry))
+                continue
+            if entry not in self._known:
+                self._known[entry] = self._text(entry, size) if isinstance(entry, str) else [self._number(entry)]
+            found.extend(self._known[entry])
+            if len(found) > size:
+                break
+        if len(found) != size:
+            more = " or more" if len(found) > size else ""
+            raise ValueError(f"has {len(found)} values{more}, crossbarSize is {size}")
+        return found
+
+    def _number(self, entry: Any) -> int:
+        """Returns the row that an entry which is no string stands for; raises as `rows`."""
+        number = expand_runs([entry], 1).item()
+        text = str(number)
+        if text in self._rows:
+            return self._rows[text]
+        if self._base == 16 and number not in self._rows and text.isdecimal():
+            number = int(text, 16)
+        return self._row(number, text)
+
+    def _text(self, entry: str, limit: int) -> Sequence[int]:
+        """Returns the rows that a string stands for; raises as `rows`."""
+        if entry in self._rows:
+            return (self._rows[entry],)
+        found: list[int] = []
+        for run in split_runs(entry):
+            found.extend(self._run(run, limit))
+            if len(found) > limit:
+                break
+        return found
+
+    def _run(self, run: str, limit: int) -> Sequence[int]:
+        """Returns the rows that one run stands for; raises as `rows`."""
+        times = _TIMES.fullmatch(run)
+        name, count = (times[1], int(times[2])) if times else (run, 1)
+        match = _TYPE_NAME.fullmatch(name)
+        if name in self._rows or (match and match[1]):
+            if count > limit:
+                raise ValueError(f"{describe(run)} are {count} values, at most {limit} fit")
+            row = self._rows.get(name)
+            if row is None and match:
+                row = self._rows.get(int(match[2], 16))
+            if row is None:
+                raise _UnknownType(f"{describe(run)} is not in neuronTypes")
+            return (row,) * count
+        numbers = expand_runs(run, limit, self._base).tolist()
+        row_of = {
+            number: self._row(number, f"{number:X}" if self._base == 16 else str(number)) for number in set(numbers)
+        }
+        return [row_of[number] for number in numbers]
+
+    def _row(self, number: int, text: str) -> int:
+        if number not in self._rows:
             name = f" (N{number:08X})" if number > 0 else ""
-            place.fail(f"type {number} is not in neuronTypes{name}, nor 0 (unused)", "add the type")
-    return np.array(rows, np.int64)[where]
+            raise _UnknownType(f"type {text} is not in neuronTypes{name}, nor 0 (unused)")
+        return self._rows[number]
+
+
+def _type_rows(
+    places: Sequence[_Place], neurons: Sequence[dict[str, Any]], size: int, names: list[str]
+) -> Int64[np.ndarray, "cores size"]:
+    """Returns the row of the neuron table that each neuron of each core has, 0 = unused.
+
+    Numbers are read in the base in which all lists of the file make sense, see above; 10 if they do in both.
+    """
+    lists = [core.get("types") for core in neurons]
+    for place, types in zip(places, lists, strict=True):
+        if types is None:
+            place.fail("is missing", f"give {size} values")
+    problems: list[tuple[_Place, Exception]] = []
+    rows = np.zeros((len(lists), size), np.int64)
+    for base in (10, 16):
+        table, core = _Types(names, base), 0
+        try:
+            for core, types in enumerate(lists):
+                rows[core] = table.rows(types, size)
+            return rows
+        except (ValueError, _UnknownType) as error:
+            problems.append((places[core], error))
+    (_, first), (_, second) = problems
+    place, error = problems[isinstance(first, ValueError) and isinstance(second, _UnknownType)]
+    if isinstance(error, _UnknownType):
+        place.fail(str(error), "add the type")
+    place.fail(str(error), f"give {size} values")
 
 
 def _check_targets(file: _Place, model: _Model, size: int) -> None:
     """Refuses addresses that no neuron may have."""
     core, axon, delay = model.target_core, model.target_axon, model.target_delay
     to_core, to_pin = _to_core(model), core <= PIN_CORE
-    far = PIN_CORE - (1 << 31) // PINS_PER_CORE + 1
+    far = PIN_CORE - MAX_PINS // PINS_PER_CORE + 1
     for name, values, bad, limit in (
         (
             "destCore",
@@ -505,7 +588,7 @@ def _check_targets(file: _Place, model: _Model, size: int) -> None:
             (core < 0) & ~to_pin & ~np.isin(core, NOWHERE),
             "an id, −1 (not connected), −2 (discarded), or −32 and below (output pins)",
         ),
-        ("destCore", core, core < far, f"at least {far}"),
+        ("destCore", core, core < far, f"at least {far}: there are at most {MAX_PINS} output pins"),
         ("destCore", core, to_core & ~np.isin(core, model.ids), "the id of a core in the file"),
         ("destAxon", axon, to_core & ((axon < 0) | (axon >= size)), f"0 to {size - 1}"),
         ("destAxon", axon, to_pin & ((axon < 0) | (axon >= PINS_PER_CORE)), f"0 to {PINS_PER_CORE - 1} for a pin"),

@@ -54,6 +54,7 @@ INPUT_ENDINGS = (".sfti", ".sfri")
 """Files of input spikes that can be written."""
 OUTPUT_ENDINGS = (".sfto", ".sfro", ".sfcp")
 """Files of output spikes that can be written."""
+_LAST_TICK = (1 << 62) - 1  # a delay behind it still is a number of 64 bits
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -95,7 +96,8 @@ def is_ibm_spikes(path: str | os.PathLike[str]) -> bool:
         return False
     if not isinstance(value, dict):
         return False
-    return value.get("class") == "SpikeWriter" or value.get("encoding") in ENCODINGS or "spike" in value
+    known = value.get("class") == "SpikeWriter" or value.get("encoding") in ENCODINGS or "spike" in value
+    return known or str(value.get("version")).startswith(("sfti", "sfto"))
 
 
 def read_input(path: str | os.PathLike[str], image: ChipImage) -> InputSpikes:
@@ -198,10 +200,15 @@ def write_input(spikes: InputSpikes, image: ChipImage, path: str | os.PathLike[s
 
     Raises:
         ConfigError: the ending is another one.
-        InfeasibleError: there are several streams, or ticks of more than 31 bits.
+        InfeasibleError: there are several streams, ticks of more than 31 bits, or spikes that arrive in tick 0.
         SimulationError: a spike goes to what the image does not have.
         ArtifactError: the file cannot be written; nothing is left behind.
     """
+    atomic_write(path, input_content(spikes, image, path))
+
+
+def input_content(spikes: InputSpikes, image: ChipImage, path: str | os.PathLike[str]) -> bytes:
+    """Returns what `write_input` writes, and raises the same, but for writing."""
     path = _ending(path, INPUT_ENDINGS)
     _check_stream(path, spikes.stream)
     bits = spikes.core < 0
@@ -210,11 +217,15 @@ def write_input(spikes: InputSpikes, image: ChipImage, path: str | os.PathLike[s
     _check_range(path, "input bit", spikes.axon[bits], 0, image.input_bits)
     records = _packets(spikes, image)
     records = records[np.argsort(records[:, 0], kind="stable")]
+    if (early := records[:, 0] < 0).any():
+        raise InfeasibleError(
+            f"{path}: {int(early.sum())} spikes arrive in tick {records[0, 0] + 1} or soon after; those in IBM's spike "
+            "files are sent from tick 0 on and arrive a tick later; send all spikes later"
+        )
     if path.suffix.lower() == ".sfti":
         lines = [f'{{"spike":{{"srcTime":{t},"destCore":{c},"destAxon":{a}}}}}\n' for t, c, a in records.tolist()]
-        atomic_write(path, _text_header("sfti1.0") + "".join(lines))
-    else:
-        atomic_write(path, _raw(path, "RAWI3", records))
+        return (_text_header("sfti1.0") + "".join(lines)).encode()
+    return _raw(path, "RAWI3", records)
 
 
 def write_output(spikes: OutputSpikes, image: ChipImage, path: str | os.PathLike[str]) -> None:
@@ -419,11 +430,19 @@ def _is_spike(value: Any) -> bool:
 
 
 def _checked(path: Path, found: _Addressed) -> _Addressed:
-    """Returns spikes, none of which is before tick 0."""
-    bad = found.tick < 0
+    """Returns spikes, none of which is before tick 0, and no number of which is beyond all chips."""
+    bad = (found.tick < 0) | (found.tick > _LAST_TICK)
     if bad.any():
         i = int(bad.argmax())
-        malformed(path, f"{_where(found, i)}: its tick is {found.tick[i]}, must be 0 or more")
+        limit = "0 or more" if found.tick[i] < 0 else f"at most {_LAST_TICK}"
+        malformed(path, f"{_where(found, i)}: its tick is {found.tick[i]}, must be {limit}")
+    for name in ("core", "axon", "delay", "source_core", "source_neuron"):
+        values = getattr(found, name)
+        bad = values != values.astype(np.int32)
+        if bad.any():
+            i = int(bad.argmax())
+            what = name.replace("_", " ")
+            malformed(path, f"{_where(found, i)}: its {what} is {values[i]}, must be a number of 32 bits")
     return found
 
 

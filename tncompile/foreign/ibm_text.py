@@ -24,7 +24,11 @@ _COMMENT = re.compile(
     r"""((?: [^"/]++ | "(?:[^"\\]++|\\.)*+" | /(?![*/]) )*+)  (?: /\*.*?\*/ | //[^\n]*+ | (?P<open>["/].*+)?\Z )""",
     re.VERBOSE | re.DOTALL,
 )
-_RUN = re.compile(r"(-?\d+)(?:x(\d+)|:(-?\d+)(?::(-?\d+))?)?", re.ASCII | re.IGNORECASE)
+_RUNS = {
+    base: re.compile(rf"(-?{digit}+)(?:x(\d+)|:(-?{digit}+)(?::(-?{digit}+))?)?", re.ASCII | re.IGNORECASE)
+    for base, digit in ((10, r"\d"), (16, "[0-9A-F]"))
+}
+"""A run with its numbers in decimal or in hexadecimal digits; how often one stands is always decimal."""
 
 
 class _Repeated(Exception):
@@ -118,7 +122,7 @@ def integer(value: Any) -> int | None:
     return None
 
 
-def expand_runs(value: Any, limit: int) -> Int64[np.ndarray, " values"]:
+def expand_runs(value: Any, limit: int, base: int = 10) -> Int64[np.ndarray, " values"]:
     """Returns the numbers of a list of runs.
 
     A run is a number, as such or in a string, "AxN" (N times A), "a:b" (a to b, up or down) or "a:step:b" (a, a + step,
@@ -131,6 +135,7 @@ def expand_runs(value: Any, limit: int) -> Int64[np.ndarray, " values"]:
     Args:
         value: the list, as JSON gave it.
         limit: more numbers than that are not expanded.
+        base: of the numbers in strings, 10 or 16; not of the N in "AxN".
 
     Raises:
         ValueError: something in it is not a run, or there are more than `limit` numbers; says what.
@@ -142,14 +147,18 @@ def expand_runs(value: Any, limit: int) -> Int64[np.ndarray, " values"]:
         numbers = []
         for item in items:
             if isinstance(item, str):
-                for run in _split(item):
-                    numbers.extend(_expand(run, limit))
+                for run in split_runs(item):
+                    numbers.extend(_expand(run, limit, base))
+                    if len(numbers) > limit:
+                        break
             elif isinstance(item, bool) or (number := integer(item)) is None:
                 raise ValueError(f"{describe(item)} is neither a number nor a run such as '0x4', '3:5' or '18:2:22'")
             else:
                 numbers.append(number)
+            if len(numbers) > limit:
+                break
     if len(numbers) > limit:
-        raise ValueError(f"has {len(numbers)} values, at most {limit} fit")
+        raise ValueError(f"has more than {limit} values")
     try:
         return np.array(numbers, np.int64)
     except OverflowError as error:
@@ -157,25 +166,26 @@ def expand_runs(value: Any, limit: int) -> Int64[np.ndarray, " values"]:
 
 
 @functools.lru_cache(4096)
-def _split(text: str) -> tuple[str, ...]:
+def split_runs(text: str) -> tuple[str, ...]:
+    """Returns the runs in a string, without the blanks within them."""
     return tuple(re.sub(r"\s*([xX:])\s*", r"\1", text).replace(",", " ").split())
 
 
 @functools.lru_cache(4096)
-def _expand(run: str, limit: int) -> Sequence[int]:
+def _expand(run: str, limit: int, base: int) -> Sequence[int]:
     """Returns the numbers of one run; raises as `expand_runs`."""
-    match = _RUN.fullmatch(run)
+    match = _RUNS[base].fullmatch(run)
     if match is None or len(run) > 60:
         raise ValueError(f"{describe(run)} is neither a number nor a run such as '0x4', '3:5' or '18:2:22'")
-    first = int(match[1])
+    first = int(match[1], base)
     if match[2] is not None:
         if int(match[2]) > limit:
             raise ValueError(f"{describe(run)} are {int(match[2])} values, at most {limit} fit")
         return (first,) * int(match[2])
     if match[3] is None:
         return (first,)
-    last = int(match[4] or match[3])
-    step = int(match[3]) if match[4] is not None else (1 if last >= first else -1)
+    last = int(match[4] or match[3], base)
+    step = int(match[3], base) if match[4] is not None else (1 if last >= first else -1)
     if step == 0 or (last - first) * step < 0:
         raise ValueError(f"{describe(run)} never gets from {first} to {last}; change the sign of the step")
     if (last - first) // step >= limit:

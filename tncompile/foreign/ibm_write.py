@@ -7,7 +7,7 @@ import os
 from typing import Any, NoReturn
 
 import numpy as np
-from jaxtyping import Int, Int64, UInt8
+from jaxtyping import Int64, UInt8
 
 from tncompile.arch import TRUENORTH, ChipArch
 from tncompile.errors import InfeasibleError
@@ -40,9 +40,9 @@ def write_model(image: ChipImage, path: str | os.PathLike[str]) -> None:
         InfeasibleError: a number of the image does not fit the format.
         ArtifactError: a file cannot be written.
     """
+    check_model(image)
     arch = image_arch(image)
     types = np.setdiff1d(image.neuron_type, [0])
-    _check_format(image, arch, types)
     ids = core_ids(image)
     # A crossbar of the library has the types of its axons: cores that differ in them need two.
     looks = np.concatenate([image.core_crossbar.astype("<i4").view(np.uint8).reshape(-1, 4), image.axon_type], axis=1)
@@ -65,8 +65,14 @@ def write_model(image: ChipImage, path: str | os.PathLike[str]) -> None:
     write_companion(image, path)
 
 
-def _check_format(image: ChipImage, arch: ChipArch, types: Int[np.ndarray, " types"]) -> None:
-    """Refuses what the format cannot say."""
+def check_model(image: ChipImage) -> None:
+    """Refuses what the format cannot say.
+
+    Raises:
+        InfeasibleError: a number of the image does not fit the format.
+    """
+    arch = image_arch(image)
+    types = np.setdiff1d(image.neuron_type, [0])
 
     def cannot(what: str, limit: str, hint: str) -> NoReturn:
         raise InfeasibleError(f"IBM's model format: {what}, the format has {limit}; {hint}")

@@ -22,6 +22,7 @@ References:
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -31,12 +32,11 @@ import numpy as np
 
 from tncompile.arch import ChipArch
 from tncompile.errors import ArtifactError, ConfigError
-from tncompile.foreign.companion import companion_path, complete, read_companion, write_companion
+from tncompile.foreign.companion import Companion, companion_path, complete, read_companion, write_companion
 from tncompile.foreign.ranc_decode import UNBOUNDED, exported_image, network_image, packet_spikes
 from tncompile.foreign.ranc_encode import (
     check_expressible,
     check_one_stream,
-    config_of,
     image_network,
     spike_packets,
 )
@@ -46,6 +46,8 @@ from tncompile.foreign.ranc_json import (
     network_json,
     read_network_json,
     read_packets_json,
+    select_cores,
+    silent_neurons,
 )
 from tncompile.foreign.ranc_memory import (
     NAMED_CELLS,
@@ -63,7 +65,7 @@ from tncompile.sim.spikes import InputSpikes, OutputSpikes
 NETWORK, CONFIG = "network.json", "config.json"
 """What `write_network` calls its files."""
 _BOM = b"\xef\xbb\xbf"
-_CHUNK_LINES = 4096  # of output text at a time
+_CHUNK_BYTES = 1 << 24  # of output text at a time
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,12 +111,7 @@ def read_network(
     if companion is None:
         image = network_image(path, network, UNBOUNDED if potential_bits is None else potential_bits)
     else:
-        arch = ChipArch.model_validate_json(companion.arch)
-        if potential_bits not in (None, arch.potential_bits):
-            raise ConfigError(
-                f"potential_bits: {potential_bits} asked for, {companion_path(path)} says {arch.potential_bits}; leave "
-                "it out, or remove that file to read the network by itself"
-            )
+        arch = _exported_arch(path, companion, potential_bits)
         image = complete(exported_image(path, network, companion, arch), companion, path)
     return image, packet_spikes(path, packets, network.bus, image, network.config.max_tick_offset)
 
@@ -130,22 +127,53 @@ def read_input(path: str | os.PathLike[str], image: ChipImage) -> InputSpikes:
 
 
 def read_memory(
-    folder: str | os.PathLike[str], arch: ChipArch, *, output_bus: tuple[int, int], output_pins: int
+    folder: str | os.PathLike[str],
+    config: str | os.PathLike[str] | None = None,
+    potential_bits: int | None = None,
 ) -> ChipImage:
-    """Returns the chip image that a folder of FPGA memory files holds; as `read_network` without a companion.
+    """Returns the chip image that a folder of FPGA memory files holds.
+
+    With the companion of an export beside them, that is the image that was exported. Else it is read as by
+    `read_network` without one; the output bus has as many outputs as neurons send to; and a cell in which nothing but
+    silent neurons and axons of type 0 are, as the files of an empty one have them, has no core.
 
     Args:
         folder: where `csram_NNN.mem` and `tc_NNN.mem` are.
-        arch: the dimensions, which the files do not say, with neuron ranc.
-        output_bus: its cell, (x, y).
-        output_pins: its outputs.
+        config: the config JSON, which has the sizes that the files do not say; None: `config.json` beside them.
+        potential_bits: width at which potentials wrap; None: 9, that of the hardware [bit].
 
     Raises:
         ArtifactError: a file is missing or damaged, or a neuron names what is not there.
-        InfeasibleError: a number is beyond what a chip description can hold.
+        ConfigError: the potential cannot have that width, or the companion says another one.
+        InfeasibleError: a dimension or number is beyond what a chip description can hold.
     """
-    network = read_memory_files(folder, config_of(arch, arch.size), output_bus, output_pins)
-    return network_image(folder, network, arch.potential_bits)
+    path = Path(folder) / Path(NETWORK).stem
+    network = read_memory_files(folder, Path(folder) / CONFIG if config is None else config)
+    core = ~silent_neurons(network).all(axis=1) | network.axon_type.any(axis=1)
+    companion = read_companion(path)
+    if companion is None:
+        bits = WORD_BITS if potential_bits is None else potential_bits
+        return network_image(folder, select_cores(network, np.flatnonzero(core)), bits)
+    arch = _exported_arch(path, companion, potential_bits)
+    sites = set(zip(companion.core_x.tolist(), companion.core_y.tolist(), strict=True))
+    core |= np.array([site in sites for site in zip(network.x.tolist(), network.y.tolist(), strict=True)])
+    network = dataclasses.replace(select_cores(network, np.flatnonzero(core)), num_outputs=companion.output_pins)
+    return complete(exported_image(path, network, companion, arch), companion, path)
+
+
+def _exported_arch(path: str | os.PathLike[str], companion: Companion, potential_bits: int | None) -> ChipArch:
+    """Returns the chip that was exported.
+
+    Raises:
+        ConfigError: its potential has not the width that was asked for.
+    """
+    arch = ChipArch.model_validate_json(companion.arch)
+    if potential_bits not in (None, arch.potential_bits):
+        raise ConfigError(
+            f"potential_bits: {potential_bits} asked for, {companion_path(path)} says {arch.potential_bits}; leave "
+            "it out, or remove that file to read the network by itself"
+        )
+    return arch
 
 
 def write_network(image: ChipImage, folder: str | os.PathLike[str], inputs: InputSpikes | None = None) -> RancFiles:
@@ -191,8 +219,10 @@ def write_network(image: ChipImage, folder: str | os.PathLike[str], inputs: Inpu
     )
 
 
-def read_output(path: str | os.PathLike[str], image: ChipImage) -> OutputSpikes:
-    """Returns the spikes in an output text, by tick and pin; who drove them it does not say.
+def read_output(path: str | os.PathLike[str], image: ChipImage) -> tuple[OutputSpikes, int]:
+    """Returns the spikes in an output text, by tick and pin, and of how many ticks' run it is: as many as it has lines.
+
+    Of the last of these ticks it says nothing, and of no spike who drove it.
 
     Raises:
         ArtifactError: the file is missing, or is no output text of so many pins.
@@ -201,6 +231,8 @@ def read_output(path: str | os.PathLike[str], image: ChipImage) -> OutputSpikes:
     lines = read_bytes(path).removeprefix(_BOM).split(b"\n")
     if not lines[-1].strip():
         lines.pop()
+    if not lines:
+        raise ArtifactError(f"{path}: has no line; name a RANC output text")
     ticks, where = [], []
     for number, line in enumerate(lines):
         values = line.split()
@@ -216,15 +248,16 @@ def read_output(path: str | os.PathLike[str], image: ChipImage) -> OutputSpikes:
         fired = np.flatnonzero(np.array(values, dtype="S1") == b"1")
         where.append(fired)
         ticks.append(np.full(len(fired), number - 1))
-    pin = np.concatenate([*where, np.zeros(0)]).astype(np.int32)
+    pin = np.concatenate(where).astype(np.int32)
     unknown = np.full(len(pin), -1, np.int32)
-    return OutputSpikes(
+    spikes = OutputSpikes(
         stream=np.zeros(len(pin), np.int32),
-        tick=np.concatenate([*ticks, np.zeros(0)]).astype(np.int64),
+        tick=np.concatenate(ticks).astype(np.int64),
         pin=pin,
         core=unknown,
         neuron=unknown,
     )
+    return spikes, len(lines)
 
 
 def write_output(spikes: OutputSpikes, image: ChipImage, path: str | os.PathLike[str], ticks: int) -> None:
@@ -248,8 +281,9 @@ def write_output(spikes: OutputSpikes, image: ChipImage, path: str | os.PathLike
     line, pin = line[order], spikes.pin[order]
     with atomic_file(path) as file:
         file.write(_BOM)
-        for start in range(0, ticks, _CHUNK_LINES):
-            lines = min(_CHUNK_LINES, ticks - start)
+        chunk = max(1, _CHUNK_BYTES // (2 * image.output_pins + 1))
+        for start in range(0, ticks, chunk):
+            lines = min(chunk, ticks - start)
             text = np.tile(np.frombuffer(b"0 " * image.output_pins + b"\n", np.uint8), (lines, 1))
             low, high = np.searchsorted(line, (start, start + lines))
             text[line[low:high] - start, 2 * pin[low:high]] = ord("1")

@@ -18,6 +18,7 @@ from pydantic import ValidationError
 
 from tncompile.arch import ChipArch
 from tncompile.errors import ArtifactError, InfeasibleError
+from tncompile.foreign.companion import MAX_PINS
 from tncompile.ir.base import Record
 from tncompile.ir.io import read_bytes
 
@@ -530,11 +531,14 @@ def _connections(rows: list[Any], path: str | os.PathLike[str], where: str) -> U
     raise AssertionError("no connection is wrong")
 
 
-def _bus(entry: Any, path: str | os.PathLike[str]) -> tuple[tuple[int, int], int]:
+def _bus(entry: Any, path: str | os.PathLike[str]) -> tuple[tuple[int, int] | None, int]:
+    """Returns the cell of the output bus, and its outputs; null means that there is none."""
+    if entry is None:
+        return None, 0
     cell = _pair(entry, "coordinates", path, "output_bus")
     outputs = _member(entry, "num_outputs", int, path, "output_bus")
-    if outputs < 0:
-        _fail(path, "output_bus", f"num_outputs must be at least 0, is {outputs}")
+    if not 0 <= outputs <= MAX_PINS:
+        _fail(path, "output_bus", f"num_outputs must be 0 … {MAX_PINS}, is {outputs}")
     return cell, outputs
 
 
@@ -570,6 +574,51 @@ def _sizes(core: _Core) -> dict[str, int]:
     }
 
 
+def read_config_json(path: str | os.PathLike[str]) -> RancConfig:
+    """Returns a config JSON that names all sizes by itself; 16 ticks and reset type 0 need not be named.
+
+    Raises:
+        ArtifactError: the file is missing, is no JSON, or is none or not a whole config.
+        InfeasibleError: a size is beyond what a chip description can hold.
+    """
+    values = _settings(path, {"max_tick_offset": 16, "neuron_reset_type": 0})
+    missing = [key for key in _LEAST if key not in values]
+    if missing:
+        _fail(path, "config", f"has no {', '.join(missing)}")
+    config = RancConfig(**values)
+    config_arch(path, config)
+    return config
+
+
+_LEAST = {
+    "num_neurons": 0,
+    "num_axons": 0,
+    "num_cores_x": 1,
+    "num_cores_y": 1,
+    "num_weights": 1,
+    "max_tick_offset": 1,
+    "neuron_reset_type": 0,
+}
+"""What a config says, and the smallest value of each."""
+
+
+def _settings(path: str | os.PathLike[str], values: dict[str, int]) -> dict[str, int]:
+    """Returns what a config JSON says, and `values` for what it does not."""
+    try:
+        entry = json.loads(read_bytes(path).decode("utf-8-sig"))
+    except (ValueError, RecursionError) as error:
+        raise ArtifactError(f"{path}: is not JSON ({error}); name a RANC config JSON") from error
+    if not isinstance(entry, dict) or not _LEAST.keys() & entry.keys():
+        _fail(path, "config", f"has none of {', '.join(_LEAST)}", "name a RANC config JSON")
+    named = {key: _member(entry, key, int, path, "config") for key in _LEAST if key in entry}
+    for key, value in named.items():
+        if value < _LEAST[key]:
+            _fail(path, "config", f"{key} must be at least {_LEAST[key]}, is {value}")
+    if named.get("neuron_reset_type", 0) > 1:
+        _fail(path, "config", f"neuron_reset_type must be 0 or 1, is {named['neuron_reset_type']}")
+    return values | named
+
+
 def _config(
     path: str | os.PathLike[str],
     config: str | os.PathLike[str] | None,
@@ -578,9 +627,7 @@ def _config(
 ) -> RancConfig:
     """Returns the config beside a network, what it does not say taken from the network."""
     cells = [(core.x, core.y) for core in cores] + ([] if bus is None else [bus])
-    least = {"num_neurons": 0, "num_axons": 0, "num_cores_x": 1, "num_cores_y": 1, "num_weights": 1}
-    least |= {"max_tick_offset": 1, "neuron_reset_type": 0}
-    values = least | {name: max([0, *(_sizes(core)[name] for core in cores)]) for name in _SIZES}
+    values = _LEAST | {name: max([0, *(_sizes(core)[name] for core in cores)]) for name in _SIZES}
     values |= {f"num_cores_{axis}": max([1, *(cell[i] + 1 for cell in cells)]) for i, axis in enumerate("xy")}
     values |= {"max_tick_offset": 16}
     network = Path(path)
@@ -588,18 +635,7 @@ def _config(
     found = config if config is not None else next((p for p in beside if p != network and p.exists()), None)
     if found is None:
         return RancConfig(**values)
-    try:
-        entry = json.loads(read_bytes(found).decode("utf-8-sig"))
-    except (ValueError, RecursionError) as error:
-        raise ArtifactError(f"{found}: is not JSON ({error}); name a RANC config JSON") from error
-    if not isinstance(entry, dict) or not values.keys() & entry.keys():
-        _fail(found, "config", f"has none of {', '.join(values)}", "name a RANC config JSON")
-    for key in (key for key in values if key in entry):
-        values[key] = _member(entry, key, int, found, "config")
-        if values[key] < least[key]:
-            _fail(found, "config", f"{key} must be at least {least[key]}, is {values[key]}")
-    if values["neuron_reset_type"] > 1:
-        _fail(found, "config", f"neuron_reset_type must be 0 or 1, is {values['neuron_reset_type']}")
+    values = _settings(found, values)
     for core in cores:
         for key, size in _sizes(core).items():
             if size > values[key]:

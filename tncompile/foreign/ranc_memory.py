@@ -20,9 +20,8 @@ from tncompile.foreign.ranc_json import (
     RancConfig,
     RancNetwork,
     crosspoints,
-    select_cores,
+    read_config_json,
     silent_network,
-    silent_neurons,
 )
 from tncompile.ir.io import atomic_write, read_bytes
 
@@ -33,12 +32,16 @@ TICK_BITS = 4
 NAMED_CELLS = 1000
 """Cells that the RTL as published finds files for: it writes their numbers with three digits."""
 
+_MOST_CELLS = 1 << 14  # of whose neurons the files are some 100 kB a cell
 _COMMENT = re.compile(rb"/\*.*?\*/|//[^\n]*", re.DOTALL)
 _NAME = re.compile(r"(csram|tc)_(\d+)\.mem")
 
 
 def misfit(network: RancNetwork) -> str | None:
     """Returns why a network has no memory files, the first value that its field does not take; None: it has."""
+    cells = network.config.num_cores_x * network.config.num_cores_y
+    if cells > _MOST_CELLS:
+        return f"the grid has {cells} cells, files are written of at most {_MOST_CELLS}"
     for name, _, width, signed in _fields(network.config):
         low, high = (-(1 << (width - 1)), (1 << (width - 1)) - 1) if signed else (0, (1 << width) - 1)
         values = getattr(network, name)
@@ -89,37 +92,45 @@ def remove_memory_files(folder: str | os.PathLike[str]) -> None:
     Raises:
         ArtifactError: a file cannot be removed.
     """
-    for path in sorted(Path(folder).glob("*.mem")):
-        if _NAME.fullmatch(path.name):
-            try:
-                path.unlink()
-            except OSError as error:
-                raise ArtifactError(f"{path}: cannot be removed: {error.strerror}; choose another folder") from error
+    for path in memory_files(folder):
+        try:
+            path.unlink()
+        except OSError as error:
+            raise ArtifactError(f"{path}: cannot be removed: {error.strerror}; choose another folder") from error
 
 
-def read_memory_files(
-    folder: str | os.PathLike[str], config: RancConfig, bus: tuple[int, int] | None, num_outputs: int
-) -> RancNetwork:
-    """Returns the network that a folder of memory files holds; a cell of nothing but silent neurons holds no core.
+def memory_files(folder: str | os.PathLike[str]) -> list[Path]:
+    """Returns the memory files in a folder, in the order of their names."""
+    return [path for path in sorted(Path(folder).glob("*.mem")) if _NAME.fullmatch(path.name)]
+
+
+def read_memory_files(folder: str | os.PathLike[str], config_file: str | os.PathLike[str]) -> RancNetwork:
+    """Returns the network that a folder of memory files holds, with a core in every cell that has files.
+
+    The cell without files is the output bus, with as many outputs as neurons send to; if there is none, there is no
+    bus.
 
     Args:
         folder: where `csram_NNN.mem` and `tc_NNN.mem` are.
-        config: the dimensions, which the files do not say.
-        bus: cell of the output bus, whose files, if any, are not read.
-        num_outputs: its outputs.
+        config_file: the config JSON, with the dimensions, which the files do not say.
 
     Raises:
         ArtifactError: a file is missing, has lines of another length or number, or is of a cell outside the grid.
+        InfeasibleError: a size is beyond what a chip description can hold.
     """
-    matches = [(path, _NAME.fullmatch(path.name)) for path in sorted(Path(folder).glob("csram_*.mem"))]
-    files = {int(match[2]): path for path, match in matches if match is not None}
+    matches = [(path, _NAME.fullmatch(path.name)) for path in memory_files(folder)]
+    files = {int(match[2]): path for path, match in matches if match is not None and match[1] == "csram"}
     if not files:
         _fail(folder, "has no csram_NNN.mem", "name a folder of RANC's memory files")
-    last = config.num_cores_x * config.num_cores_y - 1
-    if max(files) > last:
-        _fail(files[max(files)], f"is of cell {max(files)}, the grid's last is {last}", "correct the grid's size")
-    if bus is not None:
-        files.pop(bus[0] + config.num_cores_x * bus[1], None)
+    config = read_config_json(config_file)
+    cells = config.num_cores_x * config.num_cores_y
+    if max(files) >= cells:
+        _fail(files[max(files)], f"is of cell {max(files)}, the grid's last is {cells - 1}", "correct the grid's size")
+    missing = sorted(set(range(cells)) - files.keys())
+    if len(missing) > 1:
+        name = file_name("csram", missing[1], cells)
+        what = f"has neither {file_name('csram', missing[0], cells)} nor {name}, only the output bus's cell has none"
+        _fail(folder, what, "make the files again, or correct the grid's size")
 
     number = np.array(sorted(files), np.int32)
     arrays = silent_network(config, number % config.num_cores_x, number // config.num_cores_x)
@@ -137,8 +148,12 @@ def read_memory_files(
                 values -= values >> (width - 1) << width
             arrays[name][core] = values.reshape(arrays[name][core].shape)
             at += count * width
-    network = RancNetwork(**arrays | {"bus": bus, "num_outputs": num_outputs})
-    return select_cores(network, np.flatnonzero(~silent_neurons(network).all(axis=1) | network.axon_type.any(axis=1)))
+    if missing:
+        y, x = divmod(missing[0], config.num_cores_x)
+        to_bus = (arrays["x"][:, None] + arrays["dx"] == x) & (arrays["y"][:, None] + arrays["dy"] == y)
+        outputs = int(np.where(to_bus, arrays["destination_axon"] + 1, 0).max())
+        arrays |= {"bus": (x, y), "num_outputs": outputs}
+    return RancNetwork(**arrays)
 
 
 def _fail(path: str | os.PathLike[str], what: str, hint: str) -> NoReturn:

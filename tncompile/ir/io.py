@@ -129,7 +129,7 @@ def write_stage(path: str | os.PathLike[str], stage: Stage) -> None:
         "tncompile": tncompile.__version__,
         "digest": digest(stage),
         "source": None if source is None else digest(source),
-        "stage": _encode(stage, "", tensors),
+        "stage": encode(stage, "", tensors),
     }
     atomic_write(path, _seal(tensors, metadata))
 
@@ -176,8 +176,8 @@ def read_stage(
                 "the two files are from different runs; take both from one run, or compile again",
             )
     try:
-        stage = _decode_record(structure, kind, "", tensors, source)
-    except _Malformed as error:
+        stage = decode_record(structure, kind, "", tensors, source)
+    except Malformed as error:
         _fail(path, f"is not a valid {header.kind}: {error}", "make it again")
     if tensors:
         _fail(path, f"is not a valid {header.kind}: unknown tensors {sorted(tensors)}", "make it again")
@@ -186,7 +186,7 @@ def read_stage(
     return stage
 
 
-class _Malformed(Exception):
+class Malformed(Exception):
     """A stage file's structure does not fit its kind."""
 
 
@@ -246,12 +246,12 @@ def _open(path: str | os.PathLike[str]) -> tuple[StageHeader, Any, dict[str, np.
         raise ArtifactError(f"{path}: is not a stage file of tncompile ({error}); make it again") from error
 
 
-def _encode(value: Any, path: str, tensors: dict[str, np.ndarray]) -> Any:
+def encode(value: Any, path: str, tensors: dict[str, np.ndarray]) -> Any:
     """Returns a value as JSON data, and puts its arrays into `tensors` by their paths."""
     match value:
         case Record():
             return {
-                name: _encode(item, _join(path, name), tensors)
+                name: encode(item, _join(path, name), tensors)
                 for name, item in record_fields(value)
                 if name != "source"
             }
@@ -259,7 +259,7 @@ def _encode(value: Any, path: str, tensors: dict[str, np.ndarray]) -> Any:
             tensors[path] = little_endian(value)
             return describe_array(value)
         case tuple():
-            return [_encode(item, _join(path, i), tensors) for i, item in enumerate(value)]
+            return [encode(item, _join(path, i), tensors) for i, item in enumerate(value)]
         case np.integer():
             return int(value)
         case _:
@@ -270,15 +270,19 @@ def _join(path: str, name: str | int) -> str:
     return f"{path}.{name}" if path else str(name)
 
 
-def _decode_record(
+def decode_record(
     value: Any, kind: type[Record], path: str, tensors: dict[str, np.ndarray], source: Stage | None = None
 ) -> Any:
-    """Returns the record of a kind from JSON data and tensors; takes the tensors that it used out of `tensors`."""
+    """Returns the record of a kind from JSON data and tensors; takes the tensors that it used out of `tensors`.
+
+    Raises:
+        Malformed: they are no such record.
+    """
     declared = field_types(kind)
     stored = [name for name in declared if name != "source"]
     if not isinstance(value, dict) or sorted(value) != sorted(stored):
         keys = sorted(value) if isinstance(value, dict) else type(value).__name__
-        raise _Malformed(f"{path or kind.__name__}: has {keys}, expected {sorted(stored)}")
+        raise Malformed(f"{path or kind.__name__}: has {keys}, expected {sorted(stored)}")
     fields = {name: _decode(value[name], declared[name], _join(path, name), tensors) for name in stored}
     sizes: dict[str, int] = {}
     for name, item in fields.items():
@@ -286,7 +290,7 @@ def _decode_record(
             # Not `jaxtyped("context")`, which would do the same and import JAX.
             dimensions = zip(declared[name].dim_str.split(), item.shape, strict=True)
             if any(sizes.setdefault(dimension, size) != size for dimension, size in dimensions):
-                raise _Malformed(f"{_join(path, name)}: {describe_array(item)} does not fit the arrays beside it")
+                raise Malformed(f"{_join(path, name)}: {describe_array(item)} does not fit the arrays beside it")
     return kind(**fields, **({"source": source} if "source" in declared else {}))
 
 
@@ -301,22 +305,22 @@ def _decode(value: Any, hint: Any, path: str, tensors: dict[str, np.ndarray]) ->
     if origin is tuple:
         count = len(value) if isinstance(value, list) else None
         if count is None or (args[-1] is not ... and count != len(args)):
-            raise _Malformed(f"{path}: is no list of the right length")
+            raise Malformed(f"{path}: is no list of the right length")
         items = (args[0],) * count if args[-1] is ... else args
         return tuple(_decode(v, h, _join(path, i), tensors) for i, (v, h) in enumerate(zip(value, items, strict=True)))
     if is_array_type(hint):
         return _decode_array(value, hint, path, tensors)
     if issubclass(hint, Record):
-        return _decode_record(value, hint, path, tensors)
+        return decode_record(value, hint, path, tensors)
     if type(value) is not hint:
-        raise _Malformed(f"{path}: is a {type(value).__name__}, expected {hint.__name__}")
+        raise Malformed(f"{path}: is a {type(value).__name__}, expected {hint.__name__}")
     return value
 
 
 def _decode_array(value: Any, hint: Any, path: str, tensors: dict[str, np.ndarray]) -> Shaped[np.ndarray, "..."]:
     if path not in tensors:
-        raise _Malformed(f"{path}: its tensor is missing")
+        raise Malformed(f"{path}: its tensor is missing")
     array = tensors.pop(path)
     if value != describe_array(array) or not isinstance(array, hint):
-        raise _Malformed(f"{path}: is {describe_array(array)}, expected {value} and {hint.__name__}")
+        raise Malformed(f"{path}: is {describe_array(array)}, expected {value} and {hint.__name__}")
     return array

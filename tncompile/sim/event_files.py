@@ -80,13 +80,14 @@ class InputFile:
 
 
 class OutputFile:
-    """Output spikes in a file."""
+    """Output spikes in a file; an `ExpectedSpikes`."""
 
     def __init__(self, path: Path, image: ChipImage) -> None:
         """Looks at the columns or the array; errors as `InputFile`."""
         self._limits = {"pin": (0, image.output_pins - 1)}
         self._events = _events(path, "pins", OUTPUTS, ("stream",), image.output_pins)
         self.every_stream = "stream" not in self._events.names
+        self.end: int | None = None
 
     def chunks(self) -> Iterator[OutputSpikes]:
         """Yields the spikes in the order of their ticks, after checking each; errors as `InputFile.chunks`."""

@@ -21,9 +21,11 @@ class ExpectedSpikes(Protocol):
 
     Attributes:
         every_stream: whether they are expected of each stream; if not, `stream` says of which one.
+        end: the first tick that they say nothing of, the last of the run that they are from; None: they say all [tick].
     """
 
     every_stream: bool
+    end: int | None
 
     def chunks(self) -> Iterator[OutputSpikes]:
         """Yields the spikes; their ticks never go back. Errors as `SpikeSource.chunks`."""
@@ -33,13 +35,14 @@ class ExpectedSpikes(Protocol):
 class OutputList:
     """Output spikes in memory; an `ExpectedSpikes`."""
 
-    def __init__(self, spikes: OutputSpikes, image: ChipImage, name: str = "output") -> None:
+    def __init__(self, spikes: OutputSpikes, image: ChipImage, name: str = "output", end: int | None = None) -> None:
         """Checks the spikes and sorts them by tick.
 
         Args:
             spikes: in any order.
             image: the chip.
             name: what to call them in messages.
+            end: as in `ExpectedSpikes` [tick].
 
         Raises:
             SimulationError: a spike is on no pin of the image.
@@ -50,6 +53,7 @@ class OutputList:
         names = ("stream", "tick", "pin", "core", "neuron")
         self._spikes = OutputSpikes(**{name: getattr(spikes, name)[order] for name in names})
         self.every_stream = not spikes.stream.any()
+        self.end = end
 
     def chunks(self) -> Iterator[OutputSpikes]:
         """Yields the spikes in the order of their ticks."""
@@ -62,8 +66,12 @@ class Comparison:
     Attributes:
         expected: spikes that were expected so far.
         missing: of those, how many did not come.
-        surplus: spikes that came and were not expected.
+        surplus: spikes that came and were not expected; only in ticks of which something is said.
         first: tick, stream and pin of the first one that differs, and whether it was expected; or None.
+        earlier: spikes that are expected before the first window.
+        beyond: spikes that are expected behind the last window, once `finish` has counted them.
+        last: tick of the last one of these; −1 if there are none [tick].
+        end: as in `ExpectedSpikes` [tick].
     """
 
     def __init__(self, expected: ExpectedSpikes, streams: int, pins: int) -> None:
@@ -76,7 +84,10 @@ class Comparison:
         """
         self.expected = self.missing = self.surplus = 0
         self.first: tuple[int, int, int, bool] | None = None
+        self.earlier = self.beyond = 0
+        self.last = -1
         self._every_stream = expected.every_stream
+        self.end = expected.end
         self._streams = streams
         self._pins = max(1, pins)
         self._chunks = expected.chunks()
@@ -84,8 +95,8 @@ class Comparison:
 
     def __call__(self, window: Window) -> None:
         """Compares one more window."""
-        spikes = window.spikes
-        came = self._keys(np.stack([spikes.tick, spikes.stream, spikes.pin], axis=1).astype(np.int64), window.first)
+        came = _rows(window.spikes)
+        came = self._keys(came if self.end is None else came[came[:, 0] < self.end], window.first)
         wanted = self._keys(self._until(window.first, window.first + window.ticks), window.first)
         missing, surplus = wanted[~contained(wanted, came)], came[~contained(came, wanted)]
         self.expected += len(wanted)
@@ -97,30 +108,59 @@ class Comparison:
             tick, stream = divmod(rest, self._streams)
             self.first = (window.first + tick, stream, pin, key in missing)
 
+    def finish(self) -> None:
+        """Counts what is expected behind the last window.
+
+        Raises:
+            ArtifactError: it cannot be read.
+            SimulationError: a spike is outside of the chip, or of a stream that the run has not.
+        """
+        for rows in self._before(np.iinfo(np.int64).max):
+            self.beyond += self._different(rows)
+            self.last = max(self.last, int(rows[:, 0].max(initial=-1)))
+
     def _until(self, start: int, stop: int) -> Int64[np.ndarray, "spikes 3"]:
-        """Returns what is expected in the ticks start … stop − 1, and forgets what was before."""
-        taken = []
-        while True:
-            tick = self._held[:, 0]
-            low, high = np.searchsorted(tick, (start, stop))
-            taken.append(self._held[low:high])
-            self._held = self._held[high:]
-            if len(self._held):
-                break
-            chunk = next(self._chunks, None)
-            if chunk is None:
-                break
-            self._held = np.stack([chunk.tick, chunk.stream, chunk.pin], axis=1).astype(np.int64)
-        rows = np.concatenate(taken)
+        """Returns what is expected in the ticks start … stop − 1, and counts what was before."""
+        self.earlier += sum(self._different(rows) for rows in self._before(start))
+        rows = np.concatenate(list(self._before(stop)))
         if self._every_stream:
             rows = np.repeat(rows, self._streams, axis=0)
             rows[:, 1] = np.arange(len(rows)) % self._streams
-        elif (beyond := rows[:, 1] >= self._streams).any():
-            stream = int(rows[beyond.argmax(), 1])
-            raise SimulationError(f"expected: has spikes of stream {stream}, the run has 0 … {self._streams - 1}")
         return rows
+
+    def _different(self, rows: Int64[np.ndarray, "spikes 3"]) -> int:
+        """Returns how many spikes of the run some rows stand for."""
+        return len(np.unique(rows, axis=0)) * (self._streams if self._every_stream else 1)
+
+    def _before(self, stop: int) -> Iterator[Int64[np.ndarray, "spikes 3"]]:
+        """Yields what is expected in ticks before `stop`, each tick as a whole, and forgets it."""
+        while True:
+            high = int(np.searchsorted(self._held[:, 0], stop))
+            more = None if high < len(self._held) else self._next()
+            if more is not None:  # they may go on with the last tick
+                high = int(np.searchsorted(self._held[:, 0], self._held[-1, 0])) if high else 0
+            yield self._held[:high]
+            if more is None:
+                self._held = self._held[high:]
+                return
+            self._held = np.concatenate([self._held[high:], more])
+
+    def _next(self) -> Int64[np.ndarray, "spikes 3"] | None:
+        """Returns more of what is expected, or None at its end."""
+        chunk = next(self._chunks, None)
+        if chunk is None:
+            return None
+        if not self._every_stream and (strange := chunk.stream >= self._streams).any():
+            stream = int(chunk.stream[strange.argmax()])
+            raise SimulationError(f"expected: has spikes of stream {stream}, the run has 0 … {self._streams - 1}")
+        return _rows(chunk)
 
     def _keys(self, rows: Int64[np.ndarray, "spikes 3"], first: int) -> Int64[np.ndarray, " different"]:
         """Returns a number for each different spike, in the order of tick, stream and pin."""
         tick, stream, pin = rows.T
         return distinct(((tick - first) * self._streams + stream) * self._pins + pin)
+
+
+def _rows(spikes: OutputSpikes) -> Int64[np.ndarray, "spikes 3"]:
+    """Returns tick, stream and pin of spikes."""
+    return np.stack([spikes.tick, spikes.stream, spikes.pin], axis=1).astype(np.int64)

@@ -190,6 +190,22 @@ class Window(Record):
     potential: Int32[np.ndarray, "streams ticks watched neurons"]
 
 
+def pieces(window: Window, ticks: int) -> Iterator[Window]:
+    """Yields a window in pieces of so many ticks; the last one may be shorter."""
+    for begin in range(0, window.ticks, ticks):
+        end = min(begin + ticks, window.ticks)
+        low, high = np.searchsorted(window.spikes.tick, (window.first + begin, window.first + end))
+        names = [field.name for field in dataclasses.fields(window.spikes)]
+        yield Window(
+            first=window.first + begin,
+            ticks=end - begin,
+            spikes=OutputSpikes(**{name: getattr(window.spikes, name)[low:high] for name in names}),
+            watch=window.watch,
+            raster=window.raster[:, begin:end],
+            potential=window.potential[:, begin:end],
+        )
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StreamResult:
     """How a run went.

@@ -188,9 +188,8 @@ def _csv_writer(file: BinaryIO | io.BufferedIOBase, names: tuple[str, ...]) -> I
     line = ",".join(["%d"] * len(names)) + "\n"
 
     def write(columns: Columns) -> None:
-        rows = np.stack([columns[name] for name in names], axis=1)
-        for start in range(0, len(rows), CHUNK_ROWS):
-            part = rows[start : start + CHUNK_ROWS]
+        for start in range(0, len(columns[names[0]]), CHUNK_ROWS):
+            part = np.stack([columns[name][start : start + CHUNK_ROWS] for name in names], axis=1)
             file.write((line * len(part) % tuple(part.ravel().tolist())).encode())
 
     file.write((",".join(names) + "\n").encode())
