@@ -27,8 +27,11 @@ BUDGET = 0.5
 MOST_TICKS = 128
 """Of one measurement [tick]."""
 
-PATIENCE = 30.0
-"""A contestant that would take longer than this for a batch is left out of it [s]."""
+ROUNDS = 2
+"""Measurements of each contestant in turn."""
+
+PATIENCE = {"a": 10.0, "b": 40.0}
+"""A contestant that would take longer than this for a batch is left out of it, by case [s]."""
 
 TOGETHER = 64
 """Up to so many streams, contestants take turns; more of them, one after the other, for the memory's sake."""
@@ -188,10 +191,6 @@ def _figures(seconds: Sequence[float], units: float) -> dict[str, Any]:
     }
 
 
-def _rounds(options: argparse.Namespace) -> int:
-    return 2 if options.quick else 3
-
-
 def _batches(options: argparse.Namespace) -> list[int]:
     return options.batch or ([1, 16] if options.quick else [1, 16, 64, 512])
 
@@ -278,14 +277,14 @@ def _column(
         known: seconds a tick and stream of earlier batches; this one is added.
         failures: why somebody takes no further part; more are added.
     """
-    rounds, checked = _rounds(options) if batch <= TOGETHER else 1, _checked(batch)
+    rounds, checked = ROUNDS if batch <= TOGETHER else 1, _checked(batch)
     ticks: dict[str, int] = {}
     for name, worker in workers.items():
         key = _key_a(options, rate, batch, name)
         about = known.get(name, 0.0) * batch
         if batch > CONTESTANTS[name].batch:
             results.put(key, {"why_not": f"runs {CONTESTANTS[name].batch} stream"})
-        elif about * (checked + rounds + 1) > PATIENCE:
+        elif about * (checked + rounds + 1) > PATIENCE["a"]:
             results.put(key, {"why_not": f"would take about {about:.1f} s a tick"})
         else:
             try:
@@ -296,7 +295,7 @@ def _column(
                     results.put(key, {"why_not": "other spikes than the oracle", "same": False})
                     _say(f"  {name}: other spikes or potentials than the oracle, batch {batch}")
                     continue
-                if seconds < 10 * BUDGET:  # what was compiled meanwhile is now there
+                if seconds < 2 * BUDGET:  # what was compiled meanwhile is now there
                     seconds = min(seconds, worker("time", checked))
                 wanted = min(MOST_TICKS, BUDGET * checked / seconds)
                 ticks[name] = 1 << max(0, int(wanted).bit_length() - 1)
@@ -395,7 +394,7 @@ def _frames(
     for name, (batch, ticks) in sizes.items():
         about = known.get(name, 0.0) * batch
         try:
-            if about * (_PIPELINE + ticks * _rounds(options)) > PATIENCE:
+            if about * (_PIPELINE + ticks * ROUNDS) > PATIENCE["b"]:
                 results.put(_key_b(name, batch), {"why_not": f"would take about {about:.1f} s a tick"})
             elif name not in failures:
                 workers[name]("start", batch, ticks)
@@ -403,7 +402,7 @@ def _frames(
                 calls[name] = partial(workers[name], "time")
         except Failed as error:
             failures[name] = str(error)
-    times = _take_turns(calls, _rounds(options), failures)
+    times = _take_turns(calls, ROUNDS, failures)
     for name in failures.keys() & sizes.keys():
         results.put(_key_b(name, sizes[name][0]), {"why_not": failures[name]})
     for name, taken in times.items():
@@ -453,7 +452,7 @@ def _growth(results: Results, options: argparse.Namespace) -> None:
                     failures[name] = str(error)
                     workers.pop(name).stop()
             calls = {name: partial(worker, "time", ticks) for name, worker in workers.items()}
-            times = _take_turns(calls, _rounds(options), failures)
+            times = _take_turns(calls, ROUNDS, failures)
             for name, why in failures.items():
                 results.put(_key_c(cores, name), {"why_not": why})
             for name, taken in times.items():

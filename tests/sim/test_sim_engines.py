@@ -203,6 +203,20 @@ def test_an_old_state_can_be_run_again(engine: str) -> None:
     assert_equal_states(runner.save(state), before, "after two runs from it")
 
 
+@pytest.mark.parametrize("engine", ACYCLIC)
+def test_states_that_are_held_stay_as_they_are(engine: str) -> None:
+    """While later ones come and go, whose memory an engine may use again."""
+    image = layered_chip(6)
+    runner = make_engine(engine, image)
+    state, held = runner.init(2), []
+    for seed in range(6):
+        state, _ = runner.run(state, random_frames(image, seed, batch=2, ticks=1 + seed % 3 * 8))
+        if seed % 2:
+            held.append((state, runner.save(state)))
+    for number, (old, saved) in enumerate(held):
+        assert_equal_states(runner.save(old), saved, f"of state {number}")
+
+
 @pytest.mark.parametrize("engine", ANY_CHIP)
 def test_streams_draw_by_their_seed_alone(engine: str) -> None:
     image = random_chip(8, stochastic=True, arch=WIDE)

@@ -24,6 +24,7 @@ streams than threads, each thread runs streams of its own.
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -39,7 +40,7 @@ from tncompile.sim import event_kernel as kernel
 from tncompile.sim.engine import ChipState, Ticks, check_frames, check_saved, check_stateless, check_watch
 from tncompile.sim.event_kernel import BLOCK, LANES, Job, Scratch
 from tncompile.sim.event_layout import first_job, lay_out
-from tncompile.sim.native import IDLE, address, aligned, fixed, lined_up, share
+from tncompile.sim.native import IDLE, address, aligned, fixed, share
 from tncompile.sim.wiring import resolve
 
 _THREAD_CORES = 1000  # cores × streams × ticks, about 0.3 ms, that are worth one more thread
@@ -88,9 +89,11 @@ class EventEngine:
         self._arch = wiring.arch
         self._layout = lay_out(image, wiring)
         self._job = first_job(self._layout, image, wiring.arch)
+        self._spares = _Spares()
 
     def init(self, batch: int, seeds: UInt32[np.ndarray, " batch"] | None = None) -> EventState:
         """Returns the state of `batch` streams before their first tick; without seeds, all have seed 0."""
+        self._spares = _Spares()  # of another number of streams, perhaps
         kind, layout = self.image.neuron_type, self._layout
         potential = np.where(kind == 0, 0, self.image.neurons.initial[kind])
         delays = self._arch.delay_max
@@ -166,6 +169,7 @@ class EventEngine:
             SimulationError: it is the state of another image.
         """
         check_saved(saved, self.image, self._arch.delay_max)
+        self._spares = _Spares()
         layout, neurons = self._layout, self._arch.neurons
         stateless = layout.record[:, kernel.PATH] == kernel.STATELESS
         check_stateless(saved, stateless)
@@ -218,15 +222,20 @@ class EventEngine:
         cores = len(self.image.core_x)
         threads = min(numba.config.NUMBA_NUM_THREADS, 1 + batch * ticks * cores // _THREAD_CORES)  # type: ignore[attr-defined]
         teams, size = _teams(threads, batch, -(-cores // BLOCK))
-        kept = {name: _copy(getattr(state, name)) for name in ("large", "small", "potential", "history", "rest")}
+        kept = self._kept(state, ticks)
+        schedulers = self._spares.take((batch, *state.scheduler.shape[1:]), np.uint64)
         watch = np.full(cores, -1, np.int32)
         watch[watched] = np.arange(len(watched))
 
-        parts, schedulers, progress = [], [], []
+        parts, progress, copies = [], [], []
         memory = []  # what the parts know the address of
         for begin, end in _shares(batch, teams):
             streams = slice(begin, end)
-            scheduler = aligned((size, *state.scheduler[streams].shape), np.uint64)
+            scheduler = schedulers[None, streams]
+            if size > 1:
+                scheduler = self._spares.take((size, *scheduler.shape[1:]), np.uint64)
+                scheduler[1:] = 0
+                copies.append((streams, scheduler))
             scheduler[0] = state.scheduler[streams]
             counts = np.zeros(2 * kernel.FINISHED, np.int64)
             job = self._job._replace(
@@ -250,19 +259,51 @@ class EventEngine:
                 own = Scratch(thread=thread, **{name: address(array) for name, array in scratch.items()})
                 parts.append(partial(kernel.work, job, own))
                 memory.append(scratch)
-            schedulers.append(scheduler)
             progress.append(counts)
         share(parts, progress)
+        for streams, scheduler in copies:
+            np.bitwise_or.reduce(scheduler, out=schedulers[streams])
 
         delays = self._arch.delay_max
         entered = np.packbits(run.frames[:, -delays:][:, ::-1], axis=-1, bitorder="little")
         return EventState(
             tick=state.tick + ticks,
             seeds=state.seeds,
-            scheduler=fixed(lined_up(np.concatenate([np.bitwise_or.reduce(scheduler) for scheduler in schedulers]))),
+            scheduler=fixed(schedulers),
             inputs=fixed(np.concatenate([entered, state.inputs], axis=1)[:, :delays]),
             **{name: fixed(array) for name, array in kept.items()},
         )
+
+    def _kept(self, state: EventState, ticks: int) -> dict[str, Shaped[np.ndarray, "batch ..."]]:
+        """Returns what a run goes on writing to, as it stands in a state: the parts that may still be read."""
+        names = ("large", "small", "potential", "history", "rest")
+        old = {name: getattr(state, name) for name in names}
+        new = {name: self._spares.take(array.shape, array.dtype.type) for name, array in old.items()}
+        new["large"][...], new["rest"][...] = old["large"], old["rest"]
+        if ticks < self._arch.delay_max:  # else all of it is written anew
+            new["history"][...] = old["history"]
+        large = old["large"].astype(bool)
+        for name, rows in (("small", ~large), ("potential", large)):
+            if rows.all():
+                new[name][...] = old[name]
+            elif rows.any():
+                new[name][rows] = old[name][rows]
+        return new
+
+
+class _Spares:
+    """Memory of earlier states, for new ones: the system takes longer to give some than to copy what it is for."""
+
+    def __init__(self) -> None:
+        self._free: dict[tuple[tuple[int, ...], type], list[np.ndarray]] = {}
+
+    def take(self, shape: tuple[int, ...], dtype: type) -> Shaped[np.ndarray, "..."]:
+        """Returns an array of anything; once nobody has it any more, its memory is there for the next one."""
+        free = self._free.setdefault((shape, dtype), [])
+        memory = free.pop() if free else aligned(shape, dtype)
+        array = memory.view()
+        weakref.finalize(array, free.append, memory)
+        return array
 
 
 class _Run(NamedTuple):
@@ -315,10 +356,3 @@ def _spread(array: Shaped[np.ndarray, "batch ticks watched neurons"], place: Int
     if np.array_equal(place, np.arange(array.shape[2])):
         return array
     return array[:, :, place]
-
-
-def _copy(array: Shaped[np.ndarray, "*shape"]) -> Shaped[np.ndarray, "*shape"]:
-    """Returns a copy that can be written to."""
-    copy = aligned(array.shape, array.dtype.type)
-    copy[...] = array
-    return copy
