@@ -121,7 +121,7 @@ def command_line(description: str | None) -> argparse.ArgumentParser:
     parser.add_argument("--rate", nargs="+", type=float, default=RATES, help="neurons that fire in case a (0.02 0.1)")
     parser.add_argument("--cores", type=int, default=FULL_CHIP, help="of the chip of case a, a square (4096)")
     parser.add_argument("--seed", type=int, default=0, help="of everything random (0)")
-    parser.add_argument("--quick", action="store_true", help="batches 1 and 16, fewer repeats; the README stays")
+    parser.add_argument("--quick", action="store_true", help="batches 1 and 16, without the slowest; the README stays")
     parser.add_argument("--fresh", action="store_true", help="measure again what the file already has")
     parser.add_argument("--no-ceilings", dest="ceilings", action="store_false", help="and so no floors")
     parser.add_argument("--out", type=Path, default=None, help="the JSON file; the README stays")

@@ -221,7 +221,8 @@ class ModelKind:
         read: returns the chip, and the input spikes that the file holds. Arguments are the file or folder, RANC's
             configuration file and the bits of the potential, both None if not given.
         notes: returns what a user should know of an imported chip.
-        write: writes a chip and input spikes (None: none) to a folder, and returns what a user should know.
+        write: writes a chip and input spikes (None: none) to a folder, and returns what a user should know, and the
+            files.
         options: which of the options of `read` it takes.
         parts: returns the files in a folder that are such a chip together; a kind that is one file has none.
     """
@@ -229,7 +230,7 @@ class ModelKind:
     keys: tuple[bytes, ...]
     read: Callable[[Path, Path | None, int | None], tuple[ChipImage, InputSpikes]]
     notes: Callable[[ChipImage], tuple[str, ...]]
-    write: Callable[[ChipImage, Path, InputSpikes | None], tuple[str, ...]]
+    write: Callable[[ChipImage, Path, InputSpikes | None], tuple[tuple[str, ...], list[Path]]]
     options: frozenset[str] = frozenset()
     parts: Callable[[Path], list[Path]] = lambda folder: []
 
@@ -264,7 +265,8 @@ def _ibm_notes(image: ChipImage) -> tuple[str, ...]:
     return import_notes(image)
 
 
-def _write_ibm(image: ChipImage, folder: Path, spikes: InputSpikes | None) -> tuple[str, ...]:
+def _write_ibm(image: ChipImage, folder: Path, spikes: InputSpikes | None) -> tuple[tuple[str, ...], list[Path]]:
+    from tncompile.foreign.companion import companion_path
     from tncompile.foreign.ibm import import_notes
     from tncompile.foreign.ibm_spikes import input_content
     from tncompile.foreign.ibm_write import check_model, write_model
@@ -272,9 +274,12 @@ def _write_ibm(image: ChipImage, folder: Path, spikes: InputSpikes | None) -> tu
     check_model(image)  # all is known to fit before anything is written
     entering = None if spikes is None else input_content(spikes, image, folder / "input.sfti")
     write_model(image, folder / "model.json")
+    files = [folder / "model.json", companion_path(folder / "model.json"), folder / "input.sfti"]
     if entering is not None:
-        atomic_write(folder / "input.sfti", entering)
-    return import_notes(image)
+        atomic_write(files[-1], entering)
+    else:
+        files.pop().unlink(missing_ok=True)  # those of another export
+    return import_notes(image), files
 
 
 def _read_ranc(path: Path, config: Path | None, potential_bits: int | None) -> tuple[ChipImage, InputSpikes]:
@@ -305,10 +310,12 @@ def _ranc_notes(image: ChipImage) -> tuple[str, ...]:
     return (f"potentials have {arch.potential_bits} bits and wrap{like.get(arch.potential_bits, '')}",)
 
 
-def _write_ranc(image: ChipImage, folder: Path, spikes: InputSpikes | None) -> tuple[str, ...]:
+def _write_ranc(image: ChipImage, folder: Path, spikes: InputSpikes | None) -> tuple[tuple[str, ...], list[Path]]:
+    from tncompile.foreign.companion import companion_path
     from tncompile.foreign.ranc import write_network
 
-    return write_network(image, folder, spikes).notes
+    files = write_network(image, folder, spikes)
+    return files.notes, [files.network, files.config, companion_path(files.network), *_ranc_parts(folder)]
 
 
 MODELS: dict[str, ModelKind] = {

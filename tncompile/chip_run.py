@@ -136,8 +136,8 @@ def export_chip(path: Path, out: Path, *, kind: str, source: Path | None = None)
     chip = open_chip(path)
     entering = open_input(source, chip.image) if source is not None else _own_spikes(chip)
     spikes = None if entering is None else collected(entering)
-    notes = MODELS[kind].write(chip.image, out, spikes)
-    written = {str(file.relative_to(out)): file.stat().st_size for file in sorted(out.rglob("*")) if file.is_file()}
+    notes, files = MODELS[kind].write(chip.image, out, spikes)
+    written = {str(file.relative_to(out)): file.stat().st_size for file in sorted(files)}
     return {
         "folder": str(out),
         "kind": kind,
@@ -310,6 +310,7 @@ def run_spikes(path: Path, run: SpikeRun, reporter: Reporter, stop: Callable[[],
     """
     _check_run(run)
     chip = open_chip(path)
+    _check_places(run, chip)
     image = chip.image
     state = None if run.state is None else read_state(run.state, image)
     first = 0 if state is None else state.chip.tick
@@ -526,13 +527,34 @@ def _check_run(run: SpikeRun) -> None:
     for option, path in (("record", run.record), ("save-state", run.save_state)):
         if path == STDOUT:
             raise ConfigError(f"--{option}: only --output can go to standard output; name a file")
-    written = [path for path in (run.output, run.record, run.save_state) if path is not None]
-    if len({path.absolute() for path in written}) < len(written):
-        raise ConfigError("--output, --record and --save-state: two of them are the same file; name different ones")
     if run.output is not None:
         output_kind(run.output)
     if run.record is not None:
         check_ending(run.record)
+
+
+def _check_places(run: SpikeRun, chip: Chip) -> None:
+    """Refuses to write to what cannot be a file of its own, before any work.
+
+    Raises:
+        ArtifactError: a folder stands there.
+        ConfigError: there is no name, or two files are the same; a state may take the place of the one before.
+    """
+    written = {"output": run.output, "record": run.record, "save-state": run.save_state}
+    read = {"--input": run.input, "--expect": run.expect, "the chip": chip.path, "the chip's input": chip.own_input}
+    read["the chip's import.json"] = chip.path.with_name(IMPORTED)
+    taken = {path.resolve(): what for what, path in read.items() if path is not None}
+    for option, path in written.items():
+        if path is None or path == STDOUT:
+            continue
+        if not path.name:
+            raise ConfigError(f"--{option}: needs the name of a file")
+        if path.is_dir():
+            raise ArtifactError(f"--{option} {path}: is a folder; name a file")
+        place = path.resolve()
+        if place in taken:
+            raise ConfigError(f"--{option} {path}: is the same file as {taken[place]}; name another one")
+        taken[place] = f"--{option}"
 
 
 def _ticks(

@@ -362,7 +362,13 @@ OPTIONS: dict[str, tuple[tuple[Any, ...], int, str]] = {
     "watched core": (("--ticks", 3, "--watch", "9", "--record", "{tmp}/r.csv"), 5,
                      "watch: core 9, the image has the cores 0 … 8"),
     "same file": (("--ticks", 3, "--output", "{tmp}/r.csv", "--record", "{tmp}/r.csv"), 2,
-                  "--output, --record and --save-state: two of them are the same file; name different ones"),
+                  "--record {tmp}/r.csv: is the same file as --output; name another one"),
+    "output over input": (("--input", "{chip}/in.csv", "--ticks", 3, "--output", "{chip}/in.csv"), 2,
+                          "--output {chip}/in.csv: is the same file as --input; name another one"),
+    "state over the chip": (("--ticks", 3, "--save-state", "{chip}/image.safetensors"), 2,
+                            "--save-state {chip}/image.safetensors: is the same file as the chip; name another one"),
+    "state without a name": (("--ticks", 3, "--save-state", ""), 2, "--save-state: needs the name of a file"),
+    "state for a folder": (("--ticks", 3, "--save-state", "{tmp}"), 4, "--save-state {tmp}: is a folder; name a file"),
     "record on standard output": (("--ticks", 3, "--record", "-"), 2,
                                   "--record: only --output can go to standard output; name a file"),
     "json and spikes": (("--ticks", 3, "--output", "-", "--json"), 2,
@@ -383,12 +389,15 @@ OPTIONS: dict[str, tuple[tuple[Any, ...], int, str]] = {
 
 @pytest.mark.parametrize("name", OPTIONS)
 def test_wrong_options(name: str, chip: Path, tmp_path: Path) -> None:
+    def filled(text: object) -> str:
+        return str(text).replace("{tmp}", str(tmp_path)).replace("{chip}", str(chip))
+
     options, code, message = OPTIONS[name]
     before = files(chip)
-    given = [str(part).replace("{tmp}", str(tmp_path)) for part in options]
+    given = [filled(part) for part in options]
     outcome = invoke("simulate", chip, *given, *([] if "--json" in given else ["--quiet"]))
     assert (outcome.code, outcome.out) == (code, ""), outcome
-    assert outcome.err.startswith(f"error: {message.replace('{tmp}', str(tmp_path))}"), outcome.err
+    assert outcome.err.startswith(f"error: {filled(message)}"), outcome.err
     assert outcome.err.count("\n") == 1
     assert files(tmp_path) == {}
     assert files(chip) == before

@@ -382,7 +382,7 @@ def test_an_altered_network_is_not_the_one_exported(tmp_path: Path):
     files.network.write_text(json.dumps(network))
     with pytest.raises(ArtifactError, match=r"core \(\d, \d\), neuron 0, leak: is .*, exported was .*remove network"):
         read_network(files.network)
-    files.network.write_text(json.dumps(json.loads(text) | {"cores": []}))
+    files.network.write_text(json.dumps(json.loads(text) | {"cores": json.loads(text)["cores"][:1]}))
     with pytest.raises(ArtifactError, match="export the chip again"):
         read_network(files.network)
     files.network.write_text(text)

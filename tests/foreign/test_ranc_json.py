@@ -311,6 +311,7 @@ def packet(**values: Any) -> Edit:
 
 WRONG: list[tuple[str, Edit, str]] = [
     ("no cores", lambda n: n.pop("cores"), "network: has no cores; name a RANC network JSON"),
+    ("no core", lambda n: n["cores"].clear(), "network: has no cores; name a RANC network JSON"),
     ("cores", lambda n: n.update(cores={}), r"'\{' where '\[' should be"),
     ("core", lambda n: n["cores"].append(7), "core 2 of the file: must be an object, is 7"),
     (

@@ -236,3 +236,10 @@ def test_memory_files_agree_with_the_json(tmp_path: Path):
             assert numbers[2:6] == neuron["weights"]
             assert numbers[6:] == [neuron["leak"], neuron["positive_threshold"], neuron["negative_threshold"]]
             assert int(line[-4:], 2) == neuron["destination_tick"]
+
+
+def test_two_files_of_one_cell_are_refused(tmp_path: Path):
+    exported(tmp_path)
+    (tmp_path / "tc_0.mem").write_bytes((tmp_path / "tc_000.mem").read_bytes())
+    with pytest.raises(ArtifactError, match="has two tc files of cell 0; remove the one that is not meant"):
+        read_memory(tmp_path)

@@ -52,7 +52,7 @@ def test_the_first_that_can_run_the_image_is_taken(monkeypatch: pytest.MonkeyPat
     engine, choice = choose_engine(dataclasses.replace(image, neurons=table), streams=1, ticks=MANY)
     assert (choice.engine, type(engine).__name__) == ("event", "EventEngine")
     assert re.fullmatch(
-        r"it runs any chip, fastest with .*; sliced cannot, since core \d+, neuron \d+ .* potential from tick to tick",
+        r"it runs any chip, fast with .*; sliced cannot, since core \d+, neuron \d+ .* potential from tick to tick",
         choice.reason,
     )
     assert choose_engine(random_chip(1), streams=EVENT_STREAMS + 1, ticks=1)[1].engine == "packed"

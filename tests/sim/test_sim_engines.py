@@ -217,6 +217,20 @@ def test_states_that_are_held_stay_as_they_are(engine: str) -> None:
         assert_equal_states(runner.save(old), saved, f"of state {number}")
 
 
+def test_a_part_of_a_state_that_is_held_stays_as_it_is() -> None:
+    image = random_chip(6)
+    runner = make_engine("event", image)
+    state = runner.init(2)
+    for seed in range(3):
+        state, _ = runner.run(state, random_frames(image, seed, batch=2, ticks=20))
+    parts = [state.history[0], state.small[1:].T, state.potential.view(np.uint8), state.large[0]]
+    before = [part.copy() for part in parts]
+    for seed in range(6):
+        state, _ = runner.run(state, random_frames(image, seed, batch=2, ticks=20))
+    for part, copy in zip(parts, before, strict=True):
+        np.testing.assert_array_equal(part, copy)
+
+
 @pytest.mark.parametrize("engine", ANY_CHIP)
 def test_streams_draw_by_their_seed_alone(engine: str) -> None:
     image = random_chip(8, stochastic=True, arch=WIDE)

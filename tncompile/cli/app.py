@@ -104,7 +104,7 @@ RancConfig = Annotated[
 ]
 PotentialBits = Annotated[
     int | None,
-    typer.Option("--potential-bits", metavar="N", help="Width of RANC's potentials. [default: 32]"),
+    typer.Option("--potential-bits", metavar="N", help="Width of RANC's potentials. [default: 32; memory files: 9]"),
 ]
 ChipPath = Annotated[
     Path, typer.Argument(metavar="DIR", help="A run or import folder, or a chip image.", show_default=False)

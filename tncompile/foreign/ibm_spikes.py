@@ -124,8 +124,9 @@ def read_input(path: str | os.PathLike[str], image: ChipImage) -> InputSpikes:
             raise ArtifactError(f"{path}: a pin has delay 0, must be 1 or more; correct it")
         return _inputs(found.tick + found.delay - 1, np.full(len(found.tick), -1), found.pin, np.zeros(len(found.tick)))
     if not found.recorded and (found.core < 0).any():
-        where = _where(found, int((found.core < 0).argmax()))
-        raise ArtifactError(f"{path}: {where}: destCore is {found.core.min()}, must be a core's id; correct it")
+        bad = int((found.core < 0).argmax())
+        what = f"destCore is {found.core[bad]}, must be a core's id"
+        raise ArtifactError(f"{path}: {_where(found, bad)}: {what}; correct it")
     keep = found.core >= 0
     arch = image_arch(image)
     row = _rows_of(path, found, found.core, keep, image)

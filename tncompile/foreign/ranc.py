@@ -150,6 +150,8 @@ def read_memory(
     path = Path(folder) / Path(NETWORK).stem
     network = read_memory_files(folder, Path(folder) / CONFIG if config is None else config)
     core = ~silent_neurons(network).all(axis=1) | network.axon_type.any(axis=1)
+    if not core.any():
+        raise ArtifactError(f"{folder}: all cells are empty, there is no chip in it; name another folder")
     companion = read_companion(path)
     if companion is None:
         bits = WORD_BITS if potential_bits is None else potential_bits

@@ -147,9 +147,10 @@ def read_network_json(
             bus, outputs = _bus(scanner.value(), path)
         else:
             scanner.value()
-    if cores is None:
+    if cores is not None:
+        scanner.end()
+    if not cores:
         _fail(path, "network", "has no cores", "name a RANC network JSON")
-    scanner.end()
     settings = _config(path, config, cores, bus)
     _check_cells(path, settings, cores, bus)
     config_arch(path, settings)  # before arrays of that size are made

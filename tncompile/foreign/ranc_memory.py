@@ -7,6 +7,7 @@ silent neurons.
 
 from __future__ import annotations
 
+import itertools
 import os
 import re
 from pathlib import Path
@@ -122,6 +123,11 @@ def read_memory_files(folder: str | os.PathLike[str], config_file: str | os.Path
     files = {int(match[2]): path for path, match in matches if match is not None and match[1] == "csram"}
     if not files:
         _fail(folder, "has no csram_NNN.mem", "name a folder of RANC's memory files")
+    for kind in ("csram", "tc"):
+        cells = sorted(int(match[2]) for _, match in matches if match is not None and match[1] == kind)
+        twice = [a for a, b in itertools.pairwise(cells) if a == b]
+        if twice:
+            _fail(folder, f"has two {kind} files of cell {twice[0]}", "remove the one that is not meant")
     config = read_config_json(config_file)
     cells = config.num_cores_x * config.num_cores_y
     if max(files) >= cells:

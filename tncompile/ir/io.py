@@ -85,6 +85,8 @@ def atomic_file(path: str | os.PathLike[str]) -> Iterator[io.BufferedRandom]:
         except BaseException:  # Ctrl-C too
             temporary.unlink(missing_ok=True)
             raise
+    except BrokenPipeError:
+        raise  # no file is a pipe: it is that of somebody who writes elsewhere meanwhile
     except OSError as error:
         raise ArtifactError(
             f"{path}: cannot be written: {error.strerror or error}; make room or choose another folder"

@@ -56,9 +56,9 @@ class ChipState(Record):
 class Engine(Protocol):
     """Runs one chip image on a batch of independent streams, tick by tick.
 
-    An engine is made from an image and keeps nothing between calls: what the chip holds is in the state, which `run`
-    and `step` return anew; an old state may be run again, and gives the same. A long run goes in chunks of a fixed
-    number of ticks: some engines compile each length once.
+    An engine is made from an image and keeps nothing of a chip between calls: what it holds is in the state, which
+    `run` and `step` return anew; an old state may be run again, and gives the same. A long run goes in chunks of a
+    fixed number of ticks: some engines compile each length once.
 
     Random numbers are a function of the stream's seed, the tick, core, neuron and axon: all engines, batches and
     devices draw the same (`tncompile.reference.random`).

@@ -24,7 +24,6 @@ streams than threads, each thread runs streams of its own.
 
 from __future__ import annotations
 
-import weakref
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -45,6 +44,7 @@ from tncompile.sim.wiring import resolve
 
 _THREAD_CORES = 1000  # cores × streams × ticks, about 0.3 ms, that are worth one more thread
 _STREAMS_EACH = 4  # streams a thread from which on it is better to deal streams than cores
+_SPARE_ARRAYS = 4  # of one shape that are kept: two states have as many
 _TEAM = 8  # threads of a team, if there are streams for more than one team
 
 
@@ -291,6 +291,19 @@ class EventEngine:
         return new
 
 
+class _Lent:
+    """Whoever has an array made of this, or a view of one, has this: NumPy follows bases no further."""
+
+    def __init__(self, memory: np.ndarray, free: list[np.ndarray]) -> None:
+        self.__array_interface__ = memory.__array_interface__
+        self._memory = memory
+        self._free = free
+
+    def __del__(self) -> None:
+        if len(self._free) < _SPARE_ARRAYS:
+            self._free.append(self._memory)
+
+
 class _Spares:
     """Memory of earlier states, for new ones: the system takes longer to give some than to copy what it is for."""
 
@@ -300,10 +313,11 @@ class _Spares:
     def take(self, shape: tuple[int, ...], dtype: type) -> Shaped[np.ndarray, "..."]:
         """Returns an array of anything; once nobody has it any more, its memory is there for the next one."""
         free = self._free.setdefault((shape, dtype), [])
-        memory = free.pop() if free else aligned(shape, dtype)
-        array = memory.view()
-        weakref.finalize(array, free.append, memory)
-        return array
+        try:
+            memory = free.pop()
+        except IndexError:
+            memory = aligned(shape, dtype)
+        return np.asarray(_Lent(memory, free))
 
 
 class _Run(NamedTuple):

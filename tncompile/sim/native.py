@@ -60,13 +60,18 @@ def share(parts: Sequence[Part], progress: Sequence[Int64[np.ndarray, " _"]]) ->
         for other in others:
             other.start()
         work(parts[0])
-    except BaseException:  # a thread that cannot be started, or Ctrl-C between two instructions
-        stop()
-        raise
-    finally:
         for other in others:
-            if other.ident is not None:
-                other.join()
+            other.join()
+    except BaseException as failure:  # a thread that cannot be started, or Ctrl-C at any time
+        failures.insert(0, failure)
+        stop()
+    while any(other.is_alive() for other in others):  # or they would go on writing to what is somebody else's then
+        try:
+            for other in others:
+                if other.is_alive():
+                    other.join()
+        except KeyboardInterrupt as interrupt:
+            failures.append(interrupt)
     if failures:
         raise failures[0]
 

@@ -177,9 +177,9 @@ class PackedEngine:
         for age in range(self._delay_max):
             plane, bit = divmod(age, chip.bits)
             row = (past[plane] >> past.dtype.type(bit) & 1).astype(np.uint8)
-            spikes[:, age] = np.packbits(row[seats.position].transpose(2, 0, 1), axis=-1, bitorder="little")
+            spikes[:, age] = np.packbits(row[seats.position], axis=1, bitorder="little").transpose(2, 0, 1)
             inputs = row[-chip.inputs :].reshape(chip.inputs * chip.neurons, batch)[:input_bits]
-            entered[:, age] = np.packbits(inputs.T, axis=-1, bitorder="little")
+            entered[:, age] = np.packbits(inputs, axis=0, bitorder="little").T
         potential = np.zeros((*self.image.neuron_type.shape, batch), np.int32)
         for index, (group, v) in enumerate(zip(chip.groups, state.potential, strict=True)):
             if group.stateful is not None:
@@ -210,11 +210,12 @@ class PackedEngine:
         for age in range(self._delay_max):
             plane, bit = divmod(age, chip.bits)
             row = past[plane * rows : (plane + 1) * rows]
-            fired = np.unpackbits(saved.spikes[:, age], axis=-1, count=chip.neurons, bitorder="little")
-            entered = np.unpackbits(saved.inputs[:, age], axis=-1, count=chip.input_bits, bitorder="little")
-            row[self._seats.position] |= fired.transpose(1, 2, 0).astype(past.dtype) << past.dtype.type(bit)
+            fired = saved.spikes[:, age].transpose(1, 2, 0)  # streams last while they are still packed
+            fired = np.unpackbits(fired, axis=1, count=chip.neurons, bitorder="little")
+            entered = np.unpackbits(saved.inputs[:, age].T, axis=0, count=chip.input_bits, bitorder="little")
+            row[self._seats.position] |= fired.astype(past.dtype) << past.dtype.type(bit)
             inputs = row[-chip.inputs :].reshape(chip.inputs * chip.neurons, batch)[: chip.input_bits]
-            inputs |= entered.T.astype(past.dtype) << past.dtype.type(bit)
+            inputs |= entered.astype(past.dtype) << past.dtype.type(bit)
         return PackedState(
             tick=saved.tick,
             seeds=saved.seeds,

@@ -38,6 +38,8 @@ _CHUNK_CORES = 1 << 20  # cores × streams × ticks at a time, so that progress 
 _CHUNK_CORES_ORACLE = 1 << 11  # the same for the oracle, which is slow
 _LEAST_TICKS = 16  # but no fewer, as far as memory allows: each chunk has a cost of its own [tick]
 
+_COMPILE_LENGTHS = ("packed", "layered")
+
 _STATE = "chip-state"
 
 
@@ -299,15 +301,16 @@ def simulate_stream(
     runner.prepare(streams, chunk, watch)
 
     entering = _frames(source, image.input_bits, addresses, (streams, chunk), first)
-    before, frames = now, np.zeros((streams, 0, extended.input_bits), bool)
+    before, frames, over = now, np.zeros((streams, 0, extended.input_bits), bool), False
     done, spikes, begin = 0, 0, time.perf_counter()
     while done < ticks and not (done and stop is not None and stop()):
         size = min(chunk, ticks - done)
-        # All chunks are of one length, because some engines compile each length: the last one runs on without input.
         before, frames = now, next(entering)
+        # Chunks are of one length for engines that compile each length: the last one runs on without input.
+        length = chunk if choice.engine in _COMPILE_LENGTHS else size
         frames[:, size:] = False
-        now, out = runner.run(before, frames, watch)
-        frames = frames[:, :size]
+        now, out = runner.run(before, frames[:, :length], watch)
+        frames, over = frames[:, :size], length > size
         window = Window(
             first=first + done,
             ticks=size,
@@ -324,7 +327,7 @@ def simulate_stream(
             progress(done, ticks)
 
     def save() -> SavedState:
-        end = now if frames.shape[1] == chunk else runner.run(before, frames)[0]
+        end = runner.run(before, frames)[0] if over else now
         return SavedState(image=digest(image), addresses=addresses, chip=runner.save(end))
 
     return StreamResult(

@@ -83,6 +83,8 @@ def image_arch(image: ChipImage) -> ChipArch:
 
 def _check_shapes(image: ChipImage, arch: ChipArch) -> None:
     cores = len(image.core_x)
+    if not cores:
+        raise SimulationError("chip image: has no cores, there is nothing to run; name another chip")
     per_neuron = (cores, arch.neurons)
     shapes = {
         "core_y": (image.core_y, (cores,)),
