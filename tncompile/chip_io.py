@@ -241,7 +241,10 @@ def model_kind(path: Path) -> str:
     Raises:
         ArtifactError: the file cannot be read, or is of none or of several kinds.
     """
-    if path.is_dir() and (names := [name for name, kind in MODELS.items() if kind.parts(path)]):
+    if path.is_dir():
+        names = [name for name, kind in MODELS.items() if kind.parts(path)]
+        if not names:
+            raise ArtifactError(f"{path}: is a folder without RANC's memory files; name the JSON file of the chip")
         return names[0]
     content = read_bytes(path)
     found = [name for name, kind in MODELS.items() if any(key in content for key in kind.keys)]

@@ -25,6 +25,7 @@ import numpy as np
 import tncompile
 from tncompile.chip_io import MODELS, WindowWriter, model_kind, open_input, open_output, output_kind
 from tncompile.errors import ArtifactError, ConfigError, VerificationError
+from tncompile.foreign.companion import SUFFIX
 from tncompile.ir import ChipImage
 from tncompile.ir.io import atomic_write, read_bytes, read_stage, write_stage
 from tncompile.ir.text import digest
@@ -134,7 +135,8 @@ def export_chip(path: Path, out: Path, *, kind: str, source: Path | None = None)
     if kind not in MODELS:
         raise ConfigError(f"--format {kind}: no chips of that kind are written; use one of {', '.join(MODELS)}")
     chip = open_chip(path)
-    entering = open_input(source, chip.image) if source is not None else _own_spikes(chip)
+    _check_export_folder(out)
+    entering = _entering(chip, source)
     spikes = None if entering is None else collected(entering)
     notes, files = MODELS[kind].write(chip.image, out, spikes)
     written = {str(file.relative_to(out)): file.stat().st_size for file in sorted(files)}
@@ -146,6 +148,16 @@ def export_chip(path: Path, out: Path, *, kind: str, source: Path | None = None)
         "notes": list(notes),
         "files": [{"file": name, "bytes": size} for name, size in written.items()],
     }
+
+
+def _check_export_folder(out: Path) -> None:
+    """Refuses a folder that holds something else than an export.
+
+    Raises:
+        ArtifactError: it does.
+    """
+    if out.is_dir() and any(out.iterdir()) and not any(out.glob(f"*{SUFFIX}")):
+        raise ArtifactError(f"{out}: holds something else than an exported chip; choose another --out")
 
 
 def _check_import_folder(out: Path) -> None:
@@ -214,9 +226,12 @@ def open_chip(path: Path) -> Chip:
     )
 
 
-def _own_spikes(chip: Chip) -> SpikeSource | None:
-    """Returns the input spikes that came with a chip; RANC's begin a tick before the first."""
-    return None if chip.own_input is None else InputFile(chip.own_input, chip.image, from_tick=-1)
+def _entering(chip: Chip, path: Path | None) -> SpikeSource | None:
+    """Returns the input spikes in a file, or else those that came with a chip; RANC's begin a tick before the first."""
+    own = chip.own_input
+    if path is not None and (own is None or path.resolve() != own.resolve()):
+        return open_input(path, chip.image)
+    return None if own is None else InputFile(own, chip.image, from_tick=-1)
 
 
 _TOLD = {"kind", "source", "sha256", "image", "input", "input_spikes", "notes"}
@@ -315,7 +330,7 @@ def run_spikes(path: Path, run: SpikeRun, reporter: Reporter, stop: Callable[[],
     state = None if run.state is None else read_state(run.state, image)
     first = 0 if state is None else state.chip.tick
     given = run.input or chip.own_input
-    source = open_input(run.input, image) if run.input is not None else _own_spikes(chip)
+    source = _entering(chip, run.input)
     source = SpikeList(no_spikes(), image) if source is None else source
     expected = None if run.expect is None else open_output(run.expect, image)
     found = survey(source, None if state is None else first)

@@ -390,6 +390,26 @@ def test_export_says_what_it_wrote_and_what_cannot_be(ibm: Path, tmp_path: Path)
     assert not (tmp_path / "other").exists()
 
 
+def test_export_leaves_other_folders_and_its_own_files_in_order(ibm: Path, tmp_path: Path) -> None:
+    (tmp_path / "model.json").write_text("of somebody else")
+    refused = invoke("export", ibm, "--format", "ibm", "--out", tmp_path)
+    message = f"{tmp_path}: holds something else than an exported chip; choose another --out"
+    assert refused == Outcome(4, "", f"error: {message}\n")
+    assert (tmp_path / "model.json").read_text() == "of somebody else"
+    # Spikes of another export do not stay beside a model that has none.
+    out = tmp_path / "export"
+    assert invoke("export", ibm, "--format", "ibm", "--out", out, "--input", IBM.with_suffix(".sfti")).code == 0
+    assert (out / "input.sfti").exists()
+    (out / "notes.txt").write_text("mine")
+    again = invoke("export", ibm, "--format", "ibm", "--out", out)
+    assert "files            2" in again.out and not (out / "input.sfti").exists() and (out / "notes.txt").exists()
+
+
+def test_the_spikes_that_came_with_a_chip_can_be_named(ranc: Path, tmp_path: Path) -> None:
+    named = spikes_of(ranc, 14, tmp_path, "--input", ranc / "input.npz")
+    assert named == spikes_of(ranc, 14, tmp_path) and named
+
+
 # ---------------------------------------------------------------------------------------------------------------------
 # What cannot be imported.
 
@@ -425,7 +445,8 @@ BAD: dict[str, tuple[Callable[[Path], Path], tuple[Any, ...], int, str]] = {
                 "cannot be read: No such file or directory; check the path"),
     "a folder without memory files": (lambda folder: folder, ("--format", "ranc"), 4,
                                       "has no csram_NNN.mem; name a folder of RANC's memory files"),
-    "a folder": (lambda folder: folder, (), 4, "cannot be read: Is a directory; check the path"),
+    "a folder": (lambda folder: folder, (), 4,
+                 "is a folder without RANC's memory files; name the JSON file of the chip"),
     "empty": (holding(b""), (), 4, UNKNOWN),
     "something else": (holding(b'{"hello": 1}'), (), 4, UNKNOWN),
     "both": (holding(b'{"neuronTypes": [], "output_bus": {}}'), (), 4,
