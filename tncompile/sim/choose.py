@@ -22,7 +22,7 @@ LAYERED_FRAMES = 512
 """From so many streams × ticks on, it pays to find the layers, a second for 4,000 cores; a row of `sliced` holds as
 many."""
 
-EVENT_STREAMS = 8
+EVENT_STREAMS = 4
 """Up to so many streams, following single spikes is faster than counting bits of whole crossbars; with more, it depends
 on how many neurons fire, and counting takes no time to compile where JAX is there anyhow."""
 
