@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
@@ -248,12 +249,26 @@ def model_kind(path: Path) -> str:
         return names[0]
     content = read_bytes(path)
     found = [name for name, kind in MODELS.items() if any(key in content for key in kind.keys)]
+    if not content.strip():
+        raise ArtifactError(f"{path}: is empty; name the JSON file of the chip")
+    if not found:
+        _check_json(path, content)
     if len(found) != 1:
         raise ArtifactError(
             f"{path}: looks like {' and '.join(found) or 'no'} chip that is known; say of which kind it is with "
             f"--format {'|'.join(MODELS)}"
         )
     return found[0]
+
+
+def _check_json(path: Path, content: bytes) -> None:
+    try:
+        json.loads(content)
+    except json.JSONDecodeError as error:
+        where = f"line {error.lineno}, column {error.colno}: {error.msg}"
+        raise ArtifactError(f"{path}: is not JSON ({where}); is it cut off?") from error
+    except (ValueError, RecursionError) as error:
+        raise ArtifactError(f"{path}: is not JSON ({error}); name the JSON file of the chip") from error
 
 
 def _read_ibm(path: Path, config: Path | None, potential_bits: int | None) -> tuple[ChipImage, InputSpikes]:

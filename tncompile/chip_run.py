@@ -27,7 +27,7 @@ from tncompile.chip_io import MODELS, WindowWriter, model_kind, open_input, open
 from tncompile.errors import ArtifactError, ConfigError, VerificationError
 from tncompile.foreign.companion import SUFFIX
 from tncompile.ir import ChipImage
-from tncompile.ir.io import atomic_write, read_bytes, read_stage, write_stage
+from tncompile.ir.io import atomic_write, check_writable, read_bytes, read_stage, write_stage
 from tncompile.ir.text import digest
 from tncompile.reporter import Reporter
 from tncompile.sim.choose import check_name
@@ -213,6 +213,10 @@ def open_chip(path: Path) -> Chip:
     Raises:
         ArtifactError: there is none, it is damaged, or it is not what import.json says.
     """
+    if path.suffix.lower() == ".json" and path.is_file():
+        raise ArtifactError(
+            f"{path}: is no chip image; if it is a chip of another tool, 'tncompile import' makes one of it"
+        )
     if not path.is_dir():
         return Chip(path=path, image=read_stage(path, expect=ChipImage), own_input=None)
     if (path / IMPORTED).exists():
@@ -533,6 +537,8 @@ def _check_run(run: SpikeRun) -> None:
     check_name(run.engine, "--engine")
     if run.record is None and (run.watch or run.potentials):
         raise ConfigError(f"--{'watch' if run.watch else 'potentials'}: there is no --record FILE to write to")
+    if run.ticks is not None and run.ticks >> 53:
+        raise ConfigError(f"--ticks: must be below {1 << 53}, got {run.ticks}")
     if run.state is not None and run.seed is not None:
         raise ConfigError("--seed: the state of --state has its own seeds; leave it out")
     if run.seed is not None and run.seed >> 32:
@@ -552,7 +558,7 @@ def _check_places(run: SpikeRun, chip: Chip) -> None:
     """Refuses to write to what cannot be a file of its own, before any work.
 
     Raises:
-        ArtifactError: a folder stands there.
+        ArtifactError: a folder stands there, or no file can be made.
         ConfigError: there is no name, or two files are the same; a state may take the place of the one before.
     """
     written = {"output": run.output, "record": run.record, "save-state": run.save_state}
@@ -570,6 +576,7 @@ def _check_places(run: SpikeRun, chip: Chip) -> None:
         if place in taken:
             raise ConfigError(f"--{option} {path}: is the same file as {taken[place]}; name another one")
         taken[place] = f"--{option}"
+        check_writable(path)
 
 
 def _ticks(

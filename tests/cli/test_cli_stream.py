@@ -293,11 +293,12 @@ def test_a_stopped_run_goes_on_as_it_says(sent: signal.Signals, chip: Path, tmp_
     assert rows(raster) + rows(tmp_path / f"raster-{end}.npz") == rows(tmp_path / "whole.npz")
 
 
-def test_a_stopped_run_without_a_state_leaves_nothing(chip: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
+def test_a_stopped_run_without_a_state_leaves_nothing(sent: signal.Signals, chip: Path, tmp_path: Path) -> None:
     output = tmp_path / "out.csv"
     output.write_text("from before")
     run = started("simulate", chip, "--ticks", LONG, "--output", output, "--record", tmp_path / "raster.csv")
-    run.send_signal(signal.SIGINT)
+    run.send_signal(sent)
     outcome = ended(run)
     assert (outcome.code, outcome.out) == (130, "")
     assert outcome.err.splitlines()[-1] == (
@@ -368,6 +369,9 @@ OPTIONS: dict[str, tuple[tuple[Any, ...], int, str]] = {
     "state over the chip": (("--ticks", 3, "--save-state", "{chip}/image.safetensors"), 2,
                             "--save-state {chip}/image.safetensors: is the same file as the chip; name another one"),
     "state without a name": (("--ticks", 3, "--save-state", ""), 2, "--save-state: needs the name of a file"),
+    "too many ticks": (("--ticks", 10**20), 2, f"--ticks: must be below {1 << 53}, got {10**20}"),
+    "output below a file": (("--ticks", 3, "--output", "{chip}/in.csv/out.sfto"), 4,
+                            "{chip}/in.csv/out.sfto: cannot be written: {chip}/in.csv is no folder; make room or"),
     "state for a folder": (("--ticks", 3, "--save-state", "{tmp}"), 4, "--save-state {tmp}: is a folder; name a file"),
     "record on standard output": (("--ticks", 3, "--record", "-"), 2,
                                   "--record: only --output can go to standard output; name a file"),

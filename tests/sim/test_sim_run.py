@@ -66,7 +66,7 @@ def test_chunks_do_not_show_and_tell_the_progress(monkeypatch: pytest.MonkeyPatc
     image = layered_chip(3)
     frames = random_frames(image, 3, batch=1, ticks=13)[0]
     seen: list[tuple[int, int]] = []
-    monkeypatch.setattr(sim_run, "_CHUNK_TICKS", 4)
+    monkeypatch.setattr(sim_run, "chunk_ticks", lambda *_: 4)
     result = simulate_frames(image, WIDE, frames, streams=2, progress=lambda done, total: seen.append((done, total)))
     np.testing.assert_array_equal(result.output_bits, alone(image, frames))
     total = 7 + image.latency

@@ -29,7 +29,6 @@ from tncompile.sim.stream import (
     SavedState,
     StreamResult,
     Window,
-    chunk_ticks,
     read_state,
     resumed,
     simulate_stream,
@@ -184,17 +183,6 @@ def test_chunks_do_not_show(chunk: int, monkeypatch: pytest.MonkeyPatch) -> None
     assert_states(result.save(), expected.save())
     assert seen == [(min(done, TICKS), TICKS) for done in range(min(chunk, TICKS), TICKS + chunk, chunk)][: len(seen)]
     assert seen[-1] == (TICKS, TICKS)
-
-
-def test_chunks_are_bounded_by_memory_and_time() -> None:
-    image = random_chip(0)
-    assert chunk_ticks(image, "event", 1, 10**9, 0) == 4096
-    assert chunk_ticks(image, "event", 1, 50, 0) == 50
-    assert chunk_ticks(image, "event", 10**4, 10**9, 0) == 16
-    assert 16 < chunk_ticks(image, "oracle", 1, 10**9, 0) < 4096
-    wide = dataclasses.replace(image, output_pins=1 << 25)
-    assert chunk_ticks(wide, "event", 1, 10**9, 0) in (1, 2)
-    assert chunk_ticks(wide, "event", 64, 10**9, 0) == 1
 
 
 # ---------------------------------------------------------------------------------------------------------------------

@@ -6,6 +6,7 @@ import functools
 import os
 import signal
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeVar
@@ -70,7 +71,8 @@ def guarded(command: F) -> F:
     @functools.wraps(command)
     def run(*args, **kwargs) -> None:
         try:
-            command(*args, **kwargs)
+            with _terminable():
+                command(*args, **kwargs)
         except KeyboardInterrupt as interrupt:
             _end(": ".join(("interrupted", *map(str, interrupt.args))), INTERRUPTED)
         except InternalError as error:
@@ -88,6 +90,19 @@ def guarded(command: F) -> F:
             _end(f"internal error: {what}\n{_OUR_FAULT}", InternalError.exit_code, error)
 
     return run  # type: ignore[return-value]
+
+
+@contextmanager
+def _terminable() -> Iterator[None]:
+    """Makes a request to terminate, as a cluster's queue sends it, an interrupt: whatever runs cleans up behind it."""
+    ours = signal.getsignal(signal.SIGTERM) is signal.SIG_DFL and threading.current_thread() is threading.main_thread()
+    if ours:
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        if ours:
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
 def _drop_output() -> None:

@@ -8,6 +8,7 @@ import io
 import json
 import os
 import re
+import tempfile
 import types
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -88,9 +89,27 @@ def atomic_file(path: str | os.PathLike[str]) -> Iterator[io.BufferedRandom]:
     except BrokenPipeError:
         raise  # no file is a pipe: it is that of somebody who writes elsewhere meanwhile
     except OSError as error:
-        raise ArtifactError(
-            f"{path}: cannot be written: {error.strerror or error}; make room or choose another folder"
-        ) from error
+        raise _unwritable(path, error) from error
+
+
+def check_writable(path: str | os.PathLike[str]) -> None:
+    """Refuses a place where no file can be made, before the work whose result goes there; makes its folder.
+
+    Raises:
+        ArtifactError: it is such a place.
+    """
+    folder = Path(path).parent
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=folder).close()
+    except OSError as error:
+        raise _unwritable(path, error) from error
+
+
+def _unwritable(path: str | os.PathLike[str], error: OSError) -> ArtifactError:
+    # Making a folder says so of a file that stands in its place.
+    why = f"{error.filename} is no folder" if isinstance(error, FileExistsError) else error.strerror or error
+    return ArtifactError(f"{path}: cannot be written: {why}; make room or choose another folder")
 
 
 def atomic_write(path: str | os.PathLike[str], content: bytes | str) -> None:

@@ -26,6 +26,7 @@ from tncompile.ir import (
     TrinaryNet,
 )
 from tncompile.ir.io import StageHeader, atomic_write, read_header, read_stage
+from tncompile.ir.text import digest
 
 _MODELS = ("model.safetensors", "untrained.safetensors")
 _IMAGE = "chip.safetensors"
@@ -264,7 +265,8 @@ def _image(image: ChipImage) -> dict[str, Any]:
         "synapses": int(np.bitwise_count(image.crossbars).sum(axis=(1, 2), dtype=np.int64)[image.core_crossbar].sum()),
         "input_bits": image.input_bits,
         "output_pins": image.output_pins,
-        "latency_ticks": image.latency,
+        "latency_ticks": image.latency if image.latency >= 0 else "not known",
+        "digest": digest(image),
         "limits": [{"what": what, "used": used, "limit": limit} for what, used, limit in limits],
     }
 

@@ -47,7 +47,7 @@ class Devices:
         if self.split == "streams" and batch % self.count:
             raise ConfigError(
                 f"streams: {batch} on {self.count} devices; take a multiple of {self.count}, or deal cores to the "
-                "devices instead of streams"
+                "devices instead of streams (--split cores)"
             )
 
     def streams(self, axis: int) -> PartitionSpec:
@@ -83,7 +83,8 @@ def pick_devices(devices: int | Sequence[Any], split: str) -> Devices:
         there = jax.devices()
         if not 1 <= devices <= len(there):
             raise ConfigError(
-                f"devices: {devices} wanted, JAX sees {len(there)} ({there[0].device_kind}); choose 1 … {len(there)}"
+                f"devices: {devices} wanted, JAX sees {len(there)} ({there[0].device_kind}); choose 1 … {len(there)}, "
+                f"or share a CPU with XLA_FLAGS=--xla_force_host_platform_device_count={max(1, devices)}"
             )
         devices = there[:devices]
     if not len(devices):

@@ -39,12 +39,11 @@ from tncompile.sim import event_kernel as kernel
 from tncompile.sim.engine import ChipState, Ticks, check_frames, check_saved, check_stateless, check_watch
 from tncompile.sim.event_kernel import BLOCK, LANES, Job, Scratch
 from tncompile.sim.event_layout import first_job, lay_out
-from tncompile.sim.native import IDLE, address, aligned, fixed, share
+from tncompile.sim.native import IDLE, Spares, address, aligned, fixed, share
 from tncompile.sim.wiring import resolve
 
 _THREAD_CORES = 1000  # cores × streams × ticks, about 0.3 ms, that are worth one more thread
 _STREAMS_EACH = 4  # streams a thread from which on it is better to deal streams than cores
-_SPARE_ARRAYS = 4  # of one shape that are kept: two states have as many
 _TEAM = 8  # threads of a team, if there are streams for more than one team
 
 
@@ -89,11 +88,11 @@ class EventEngine:
         self._arch = wiring.arch
         self._layout = lay_out(image, wiring)
         self._job = first_job(self._layout, image, wiring.arch)
-        self._spares = _Spares()
+        self._spares = Spares()
 
     def init(self, batch: int, seeds: UInt32[np.ndarray, " batch"] | None = None) -> EventState:
         """Returns the state of `batch` streams before their first tick; without seeds, all have seed 0."""
-        self._spares = _Spares()  # of another number of streams, perhaps
+        self._spares = Spares()  # of another number of streams, perhaps
         kind, layout = self.image.neuron_type, self._layout
         potential = np.where(kind == 0, 0, self.image.neurons.initial[kind])
         delays = self._arch.delay_max
@@ -169,7 +168,7 @@ class EventEngine:
             SimulationError: it is the state of another image.
         """
         check_saved(saved, self.image, self._arch.delay_max)
-        self._spares = _Spares()
+        self._spares = Spares()
         layout, neurons = self._layout, self._arch.neurons
         stateless = layout.record[:, kernel.PATH] == kernel.STATELESS
         check_stateless(saved, stateless)
@@ -289,35 +288,6 @@ class EventEngine:
             elif rows.any():
                 new[name][rows] = old[name][rows]
         return new
-
-
-class _Lent:
-    """Whoever has an array made of this, or a view of one, has this: NumPy follows bases no further."""
-
-    def __init__(self, memory: np.ndarray, free: list[np.ndarray]) -> None:
-        self.__array_interface__ = memory.__array_interface__
-        self._memory = memory
-        self._free = free
-
-    def __del__(self) -> None:
-        if len(self._free) < _SPARE_ARRAYS:
-            self._free.append(self._memory)
-
-
-class _Spares:
-    """Memory of earlier states, for new ones: the system takes longer to give some than to copy what it is for."""
-
-    def __init__(self) -> None:
-        self._free: dict[tuple[tuple[int, ...], type], list[np.ndarray]] = {}
-
-    def take(self, shape: tuple[int, ...], dtype: type) -> Shaped[np.ndarray, "..."]:
-        """Returns an array of anything; once nobody has it any more, its memory is there for the next one."""
-        free = self._free.setdefault((shape, dtype), [])
-        try:
-            memory = free.pop()
-        except IndexError:
-            memory = aligned(shape, dtype)
-        return np.asarray(_Lent(memory, free))
 
 
 class _Run(NamedTuple):

@@ -20,6 +20,7 @@ IDLE = -2
 
 _LINE = 64  # of the cache [byte]
 _END = 1 << 60  # a task behind all tasks
+_SPARE_ARRAYS = 4  # of one shape that are kept: two states have as many
 
 
 def kept(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -103,3 +104,32 @@ def lined_up(array: Shaped[np.ndarray, "*shape"]) -> Shaped[np.ndarray, "*shape"
     copy = aligned(array.shape, array.dtype.type)
     copy[...] = array
     return fixed(copy)
+
+
+class _Lent:
+    """Whoever has an array made of this, or a view of one, has this: NumPy follows bases no further."""
+
+    def __init__(self, memory: np.ndarray, free: list[np.ndarray]) -> None:
+        self.__array_interface__ = memory.__array_interface__
+        self._memory = memory
+        self._free = free
+
+    def __del__(self) -> None:
+        if len(self._free) < _SPARE_ARRAYS:
+            self._free.append(self._memory)
+
+
+class Spares:
+    """Memory of earlier states, for new ones: the system takes longer to give some than to copy what it is for."""
+
+    def __init__(self) -> None:
+        self._free: dict[tuple[tuple[int, ...], type], list[np.ndarray]] = {}
+
+    def take(self, shape: tuple[int, ...], dtype: type) -> Shaped[np.ndarray, "..."]:
+        """Returns an array of anything; once nobody has it any more, its memory is there for the next one."""
+        free = self._free.setdefault((shape, dtype), [])
+        try:
+            memory = free.pop()
+        except IndexError:
+            memory = aligned(shape, dtype)
+        return np.asarray(_Lent(memory, free))

@@ -12,11 +12,11 @@ from jaxtyping import Bool
 from tncompile.arch import ChipArch
 from tncompile.errors import ConfigError, SimulationError
 from tncompile.ir import ChipImage
-from tncompile.sim.choose import AUTO, Choice, choose_engine
+from tncompile.sim.choose import AUTO, Choice, accelerator, choose_engine
+from tncompile.sim.chunks import ONE_LENGTH, chunk_ticks
 from tncompile.sim.wiring import image_arch
 
-_CHUNK_BYTES = 1 << 26  # of input and output bits at a time [byte]
-_CHUNK_TICKS = 256  # at most, so that progress is seen and an interrupt heard
+_GPU_STREAMS = 8  # that fill a GPU, if there are frames enough
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -100,21 +100,21 @@ def simulate_frames(
         raise SimulationError(f"frames: {input_bits.shape[1]} input bits a frame, the image takes {image.input_bits}")
     frames = len(input_bits)
     if streams is None:
-        streams = max(1, min(_STREAMS, frames // (4 * max(1, image.latency))))
-        streams += -streams % devices if split == "streams" else 0
+        streams = _streams(frames, image.latency, devices, split)
     each = -(-frames // streams)  # frames a stream
     ticks = each + image.latency
-    chunk = max(1, min(_CHUNK_TICKS, ticks, _CHUNK_BYTES // (streams * (image.input_bits + image.output_pins) + 1)))
 
     runner, choice = choose_engine(image, engine, streams=streams, ticks=ticks, devices=devices, split=split)
     if announce is not None:
         announce(choice)
+    chunk = chunk_ticks(image, choice.engine, streams, ticks)
     runner.prepare(streams, chunk)
     state = runner.init(streams)
     output = np.zeros((streams, each, image.output_pins), bool)
     begin = time.perf_counter()
     for start in range(0, ticks, chunk):
-        state, out = runner.run(state, _enter(input_bits, streams, each, start, start + chunk))
+        stop = start + chunk if choice.engine in ONE_LENGTH else min(start + chunk, ticks)
+        state, out = runner.run(state, _enter(input_bits, streams, each, start, stop))
         first, last = max(start, image.latency), min(start + chunk, ticks)
         if first < last:
             output[:, first - image.latency : last - image.latency] = out.pins[:, first - start : last - start]
@@ -130,8 +130,11 @@ def simulate_frames(
     )
 
 
-_STREAMS = 8
-"""Streams that fill the vector units of a CPU; more gain little and take memory."""
+def _streams(frames: int, latency: int, devices: int, split: str) -> int:
+    """Returns how many streams suit a run: a CPU has its hands full with one, devices and GPUs have not."""
+    wanted = _GPU_STREAMS if accelerator() else 1
+    streams = max(1, min(wanted, frames // (4 * max(1, latency))))
+    return streams + (-streams % devices if split == "streams" else 0)
 
 
 def _enter(

@@ -35,7 +35,7 @@ from tncompile.ir import ChipImage
 from tncompile.ir.base import Record
 from tncompile.sim.engine import ChipState, Ticks, check_copies, check_frames, check_saved, check_stateless, check_watch
 from tncompile.sim.layers import Layers, Level, NotLayered, find_layers
-from tncompile.sim.native import address, aligned, fixed, share
+from tncompile.sim.native import Spares, address, aligned, fixed, share
 from tncompile.sim.sliced_kernel import GROUP, LANES, SPARE, WORD, Job, list_literals, measure, work
 
 _BLOCK = 256  # nodes of a block at most, so that a few large cores still keep all threads busy
@@ -87,10 +87,12 @@ class SlicedEngine:
         literals = 1 + 2 * int(np.diff(self._plan.block_input).max(initial=0))
         threads = numba.config.NUMBA_NUM_THREADS  # type: ignore[attr-defined]
         self._scratch = aligned((threads, SPARE + literals * LANES), np.uint64)
+        self._spares = Spares()
         self._running = threading.Lock()  # held by whoever uses rows and scratch
 
     def init(self, batch: int, seeds: UInt32[np.ndarray, " batch"] | None = None) -> SlicedState:
         """Returns the state of `batch` independent streams before their first tick; without seeds, all have seed 0."""
+        self._spares = Spares()  # of another number of streams, perhaps
         return SlicedState(
             tick=0,
             seeds=np.zeros(batch, np.uint32) if seeds is None else seeds,
@@ -165,6 +167,7 @@ class SlicedEngine:
         """
         layers, batch = self._layers, len(saved.seeds)
         check_saved(saved, self.image, layers.arch.delay_max)
+        self._spares = Spares()
         check_stateless(saved, np.ones(len(self.image.core_x), bool))
         used = np.flatnonzero(layers.signal_of.ravel() >= 0)
         signal, first = np.unique(layers.signal_of.ravel()[used], return_index=True)
@@ -195,7 +198,9 @@ class SlicedEngine:
         # of the two kinds of tile the one of which fewer are needed
         tall, flat = batch * -(-length // GROUP), -(-batch // LANES) * -(-length // WORD)
         turns = -(-length // (WORD if flat < tall else GROUP))
-        states = [np.zeros_like(history) for _ in range(min(turns, 2))]
+        states = [self._spares.take(history.shape, np.uint64) for _ in range(min(turns, 2))]
+        for words in states:
+            words[-LANES:] = 0  # all others are written
         groups = [-(-count // GROUP) for count in (bits, pins.shape[-1], len(watched.begin) - 1)]
         phase_task = _ends(np.concatenate([groups[:1], np.diff(plan.level_block), groups[1:]]))
         progress = np.zeros(2, np.int64)

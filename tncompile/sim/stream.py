@@ -19,6 +19,7 @@ from tncompile.ir.base import Record
 from tncompile.ir.tensors import read_tensors, write_tensors
 from tncompile.ir.text import digest
 from tncompile.sim.choose import Choice, choose_engine
+from tncompile.sim.chunks import ONE_LENGTH, chunk_ticks
 from tncompile.sim.engine import ChipState, Engine
 from tncompile.sim.sources import (
     MAX_STREAMS,
@@ -31,14 +32,6 @@ from tncompile.sim.sources import (
     taken,
 )
 from tncompile.sim.spikes import InputSpikes, OutputSpikes
-
-_CHUNK_BYTES = 1 << 26  # of input bits, output pins and watched neurons at a time [byte]
-_CHUNK_TICKS = 4096  # at most [tick]
-_CHUNK_CORES = 1 << 20  # cores × streams × ticks at a time, so that progress is seen and an interrupt heard
-_CHUNK_CORES_ORACLE = 1 << 11  # the same for the oracle, which is slow
-_LEAST_TICKS = 16  # but no fewer, as far as memory allows: each chunk has a cost of its own [tick]
-
-_COMPILE_LENGTHS = ("packed", "layered")
 
 _STATE = "chip-state"
 
@@ -307,7 +300,7 @@ def simulate_stream(
         size = min(chunk, ticks - done)
         before, frames = now, next(entering)
         # Chunks are of one length for engines that compile each length: the last one runs on without input.
-        length = chunk if choice.engine in _COMPILE_LENGTHS else size
+        length = chunk if choice.engine in ONE_LENGTH else size
         frames[:, size:] = False
         now, out = runner.run(before, frames[:, :length], watch)
         frames, over = frames[:, :size], length > size
@@ -341,23 +334,6 @@ def simulate_stream(
         seconds=time.perf_counter() - begin,
         save=save,
     )
-
-
-def chunk_ticks(image: ChipImage, engine: str, streams: int, ticks: int, watched: int) -> int:
-    """Returns how many ticks to run at a time [tick].
-
-    Args:
-        image: the chip, with all its input bits.
-        engine: name of the engine.
-        streams: how many side by side.
-        ticks: of the whole run [tick].
-        watched: cores whose neurons are watched.
-    """
-    cores, neurons = image.neuron_type.shape
-    tick_bytes = streams * (image.input_bits + image.output_pins + 5 * watched * neurons)
-    work = _CHUNK_CORES if engine != "oracle" else _CHUNK_CORES_ORACLE
-    most = min(_CHUNK_TICKS, max(_LEAST_TICKS, work // max(1, streams * cores)))
-    return max(1, min(ticks, most, _CHUNK_BYTES // max(1, tick_bytes)))
 
 
 def _streams(found: Survey, state: SavedState | None, streams: int | None) -> int:
