@@ -157,13 +157,13 @@ def cell(line: dict[str, Any] | None, per: str) -> str:
     return number(line[per]) + distance
 
 
-def fill(text: str, page: Path = README) -> None:
-    """Puts text between the markers of a page.
+def fill(text: str, page: Path = README, markers: tuple[str, str] = MARKERS) -> None:
+    """Puts text between two lines of a page that mark its place.
 
     Raises:
         ValueError: the page has no such markers.
     """
-    begin, end = MARKERS
+    begin, end = markers
     before, _, rest = page.read_text(encoding="utf-8").partition(begin)
     _, found, after = rest.partition(end)
     if not found:

@@ -1,9 +1,8 @@
-"""Draws the README's pictures from run folders.
+"""Draws the README's picture of a digit on its way through the chip, from a run folder.
 
-    python docs/pictures.py placement RUN_FOLDER PICTURE.png
-    python docs/pictures.py digit RUN_FOLDER PICTURE.png
+    python docs/pictures.py RUN_FOLDER PICTURE.png
 
-Needs matplotlib: `pip install 'tncompile[plot]'`.
+Needs matplotlib: `pip install 'tncompile[plot]'`. The picture of a placement is `tncompile inspect --plot`'s.
 """
 
 from __future__ import annotations
@@ -18,60 +17,18 @@ mpl.use("Agg")
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.colors import BoundaryNorm, ListedColormap
 
 from tncompile.config.experiment import load_experiment
-from tncompile.config.net import KINDS
 from tncompile.data import load_dataset
-from tncompile.ir import ChipImage, Conv, CoreKind, PlacedChip, RoutedChip
+from tncompile.ir import ChipImage
 from tncompile.ir.io import read_stage
 from tncompile.sim import classify, simulate_frames, transduce
-from tncompile.workflow import RunFolder, read_stages
+from tncompile.workflow import RunFolder
 
-INK, FREE, SPLITTER, CHOSEN = "#222222", "#ffffff", "#000000", "#d55e00"
+INK, CHOSEN = "#222222", "#d55e00"
 TILES = mpl.colormaps["gray_r"].with_extremes(bad="#c6dbef")
 DIGIT = 3
 STYLE = {"font.size": 9, "axes.titlesize": 10, "axes.edgecolor": INK, "text.color": INK, "savefig.dpi": 160}
-
-
-def notation(conv: Conv) -> str:
-    """Returns a layer in the paper's notation."""
-    kind = next((k for k, v in KINDS.items() if v == (conv.kernel[0], conv.stride[0], conv.padding[0])), "conv")
-    return f"{kind}-{conv.features}" + (f"({conv.groups})" if conv.groups > 1 else "")
-
-
-def draw_placement(folder: RunFolder) -> None:
-    """Draws the sites by layer, and beside them how much the links out of each router carry."""
-    routed = read_stages(folder, "route")
-    assert isinstance(routed, RoutedChip)
-    busiest = routed.link_load.max(axis=0)
-    height, width = busiest.shape
-    _, (left, right) = plt.subplots(1, 2, figsize=(11, 4.6), layout="constrained")
-    _sites(left, routed.source, (width, height))
-    drawn = right.imshow(busiest, origin="lower", cmap="cividis", vmin=0)
-    right.set_title("Busiest link out of each router")
-    plt.colorbar(drawn, ax=right, label="neurons that send over it", fraction=0.046, pad=0.02)
-    for axes in (left, right):
-        axes.set(xlabel="x [core]", ylabel="y [core]")
-        axes.set(xticks=[*range(0, width, 16), width - 1], yticks=[*range(0, height, 16), height - 1])
-
-
-def _sites(axes: Axes, placed: PlacedChip, size: tuple[int, int]) -> None:
-    """Draws the layer of the core on each site; lightness falls along the data's way, so no hue must be told apart."""
-    graph = placed.source.source
-    layers = graph.source.source.layers
-    colours = [FREE, SPLITTER, *mpl.colormaps["viridis_r"](np.linspace(0, 1, len(layers)))]
-    sites = np.zeros(size[::-1], int)
-    sites[placed.core_y, placed.core_x] = np.where(
-        graph.core_kind == CoreKind.SPLITTER, 1, graph.core_layer.astype(int) + 2
-    )
-    edges = np.arange(len(colours) + 1) - 0.5
-    drawn = axes.imshow(sites, origin="lower", cmap=ListedColormap(colours), norm=BoundaryNorm(edges, len(colours)))
-    bar = plt.colorbar(drawn, ax=axes, ticks=range(len(colours)), fraction=0.046, pad=0.02)
-    bar.ax.set_yticklabels(["free", "splitter", *(notation(layer.conv) for layer in layers)])
-    bar.ax.tick_params(which="both", length=0)
-    bar.ax.invert_yaxis()
-    axes.set_title(f"{graph.cores:,} cores of {graph.source.source.name}, by layer")
 
 
 def draw_digit(folder: RunFolder) -> None:
@@ -131,11 +88,9 @@ def _votes(axes: Axes, image: ChipImage, output: np.ndarray) -> None:
     axes.set_title(f"Out of the chip, {image.latency} ticks later: class {chosen}")
 
 
-DRAWINGS = {"placement": draw_placement, "digit": draw_digit}
-
 if __name__ == "__main__":
-    if len(sys.argv) != 4 or sys.argv[1] not in DRAWINGS:
+    if len(sys.argv) != 3:
         sys.exit(__doc__)
     with plt.rc_context(STYLE):
-        DRAWINGS[sys.argv[1]](RunFolder(Path(sys.argv[2])))
-        plt.savefig(sys.argv[3])
+        draw_digit(RunFolder(Path(sys.argv[1])))
+        plt.savefig(sys.argv[2])

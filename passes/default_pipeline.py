@@ -32,6 +32,7 @@ class Pass:
 
     Attributes:
         run: `run(stage, arch, config, *, seed) -> stage`: pure, the same result for the same arguments in any process.
+            One that takes long may also take `progress`, and call it with how much is done (0 … 1) and figures by name.
         config: model of its options: the section of its name under `compile:` in an experiment.
         takes, gives: stages before and after it.
     """

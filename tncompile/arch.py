@@ -18,7 +18,8 @@ class ChipArch(BaseModel):
     """A board of equal chips, each a grid of equal cores.
 
     References:
-        Akopyan et al. 2015, IEEE TCAD 34:1537 (grid, packets); Cassidy et al. 2013, IJCNN (neuron widths).
+        Akopyan et al. 2015, IEEE TCAD 34:1537 (grid, packets, spikes over a chip's edge); Cassidy et al. 2013, IJCNN
+        (neuron widths).
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
@@ -45,6 +46,10 @@ class ChipArch(BaseModel):
     )
     delay_max: int = Field(default=15, ge=1, le=63, description="longest delay of a spike [tick]; the shortest is 1")
     offset_bits: int = Field(default=9, ge=2, le=16, description="dx and dy of a packet, sign included [bit]")
+    ticks_per_s: int = Field(default=1000, ge=1, description="ticks a second, nominally [1/s]")
+    edge_spikes_per_s: int = Field(
+        default=160_000_000, ge=1, description="spikes a second that a chip's four sides carry, all together [1/s]"
+    )
     grid: tuple[int, int] = Field(default=(64, 64), description="cores of a chip in x and y", strict=False)
     board: tuple[int, int] = Field(default=(1, 1), description="chips in x and y", strict=False)
     dead_cores: tuple[Site, ...] = Field(default=(), description="faulty sites (x, y) on the board", strict=False)
@@ -110,6 +115,11 @@ class ChipArch(BaseModel):
     def offset_max(self) -> int:
         """Largest |dx| or |dy| of a packet [core]."""
         return (1 << (self.offset_bits - 1)) - 1
+
+    @property
+    def edge_spikes_per_tick(self) -> float:
+        """Spikes a tick that a chip's four sides carry, all together [1/tick]."""
+        return self.edge_spikes_per_s / self.ticks_per_s
 
     def chip_of(self, x: int, y: int) -> int:
         """Returns the number of the chip that site (x, y) lies on."""

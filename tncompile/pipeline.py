@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import inspect
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
 import numpy as np
 
 from passes.default_pipeline import DEFAULT_PIPELINE, Pass
+from passes.place.graph import place_graph as place_graph  # for tncompile.place: only this module may import passes
 from tncompile.arch import ChipArch
 from tncompile.config import Config
 from tncompile.config.experiment import parse_config
@@ -21,6 +23,12 @@ from tncompile.verify import verify
 from tncompile.verify.image import verify_against
 
 S = TypeVar("S", bound=Stage)
+
+Observer = Callable[[str, float, Mapping[str, float]], None]
+"""Takes a pass's name, how much of its work is done (0 … 1), and figures to show beside that."""
+
+QUIET_SECONDS = 1.0
+"""A pass that is done sooner tells its observer nothing [s]."""
 
 EXPORT = "export"
 """Name of the step in front of all passes: model to LogicalNet."""
@@ -94,6 +102,7 @@ def run_passes(
     seed: int,
     pipeline: Sequence[Pass] = DEFAULT_PIPELINE,
     samples: np.ndarray | None = None,
+    observer: Observer | None = None,
 ) -> Iterator[Step]:
     """Yields each pass's step as soon as its stage is verified.
 
@@ -105,6 +114,7 @@ def run_passes(
         pipeline: the passes to run.
         samples: integer pixels [n, y, x, channel]; each stage before and after a pass must compute the same spikes
             from them. None = no semantic check.
+        observer: told how far a pass is, if the pass takes `progress` to say so and runs for long.
 
     Raises:
         VerificationError: a stage breaks its invariants.
@@ -115,7 +125,7 @@ def run_passes(
     expected = None if samples is None else evaluate(stage, arch, samples)
     for step in pipeline:
         before, start = stage, time.perf_counter()
-        stage = step.run(before, arch, configs[step.name], seed=seed)
+        stage = step.run(before, arch, configs[step.name], seed=seed, **_progress(step, observer))
         done = time.perf_counter()
         try:
             verify(stage, arch)
@@ -148,6 +158,19 @@ def check_capacity(
         stage = step.run(stage, arch, configs[step.name], seed=seed)
         if isinstance(stage, PartitionedGraph):
             return
+
+
+def _progress(step: Pass, observer: Observer | None) -> dict[str, Callable[[float, Mapping[str, float]], None]]:
+    """Returns the keyword argument by which a pass says how far it is, empty if it or nobody cares to."""
+    if observer is None or "progress" not in inspect.signature(step.run).parameters:
+        return {}
+    begin = time.perf_counter()
+
+    def tell(fraction: float, figures: Mapping[str, float]) -> None:
+        if time.perf_counter() - begin >= QUIET_SECONDS:
+            observer(step.name, fraction, figures)
+
+    return {"progress": tell}
 
 
 def _earlier(stage: Stage, kind: type[S]) -> S | None:

@@ -27,13 +27,26 @@ from typing import Any
 import numpy as np
 
 import tncompile
+from tncompile.analysis.chip_edges import chip_edge_figures
+from tncompile.analysis.core_bound import core_bound
 from tncompile.analysis.graph import arcs
-from tncompile.analysis.utilisation import utilisation
+from tncompile.analysis.utilisation import shared_cores, utilisation
 from tncompile.analysis.wirelength import hops_per_arc
+from tncompile.arch import ChipArch
 from tncompile.config.experiment import Experiment, dump_experiment, parse_config, resolved
 from tncompile.data import DatasetSpec, load_dataset, load_spec
 from tncompile.errors import ArtifactError, ConfigError, InternalError
-from tncompile.ir import ChipImage, CoreGraph, CoreKind, LogicalNet, PartitionedGraph, PlacedChip, RoutedChip, Stage
+from tncompile.ir import (
+    ChipImage,
+    CoreGraph,
+    CoreKind,
+    LogicalNet,
+    PartitionedGraph,
+    PlacedChip,
+    RoutedChip,
+    SpikeCounts,
+    Stage,
+)
 from tncompile.ir.io import atomic_write, read_bytes, read_stage, write_stage
 from tncompile.ir.text import digest, dump
 from tncompile.pipeline import (
@@ -60,6 +73,9 @@ SECTIONS: dict[str, tuple[str, ...]] = {
                  "frames_per_s", "ticks_per_s", "engine"),
 }  # fmt: skip
 """Sections of results.json in the order of the steps, with the keys that each always has."""
+
+SAMPLE_FRAMES = 256
+"""Training images, evenly spread over all, on which spikes are counted behind the training."""
 
 SEMANTIC_SEED = 0x5EED
 """Mixed into the seed of the images that `--check-semantics` and `--random-images` draw."""
@@ -270,8 +286,9 @@ def _short(value: Any) -> str:
     return text if len(text) <= 80 else f"{text[:77]}..."
 
 
-def _load(experiment: Experiment, folder: RunFolder, untrained: bool) -> Any:
-    from tncompile.nn import load_model, read_model
+def _load(experiment: Experiment, folder: RunFolder, untrained: bool) -> tuple[Any, SpikeCounts | None]:
+    """Returns the run folder's model, and the spikes that were counted on sample images behind its training."""
+    from tncompile.nn import load_model, load_spike_counts, read_model
 
     path = folder.model(untrained)
     if not path.exists():
@@ -284,7 +301,7 @@ def _load(experiment: Experiment, folder: RunFolder, untrained: bool) -> Any:
         )
     model = _build(experiment, spec)
     load_model(path, model)
-    return model
+    return model, load_spike_counts(path, model)
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -332,7 +349,9 @@ def train_step(
         ),
     )
     folder.forget(step_names())
-    save_model(folder.model(untrained=False), model, _model_meta(experiment, data.spec, trained=True))
+    sample = data.x_train[np.linspace(0, images - 1, min(images, SAMPLE_FRAMES)).astype(np.int64)]
+    meta = _model_meta(experiment, data.spec, trained=True)
+    save_model(folder.model(untrained=False), model, meta, model.spike_counts(sample))
     atomic_write(folder.experiment, dump_experiment(experiment))
     return folder.record(
         experiment,
@@ -379,7 +398,7 @@ def compile_step(
         seconds, digests = figures.get("seconds_by_pass", {}), figures.get("digests_by_pass", {})
         figures.update(
             untrained=untrained,
-            **stage_figures(step.stage),
+            **stage_figures(step.stage, experiment.arch),
             seconds=time.perf_counter() - begin,
             seconds_by_pass=seconds | {step.name: step.seconds},
             digest=step.digest,
@@ -405,7 +424,7 @@ def compile_step(
         untrained = compiled["untrained"]
         for key in ("seconds_by_pass", "digests_by_pass"):
             figures[key] = {name: compiled[key][name] for name in earlier}
-        figures.update(stage_figures(stage))
+        figures.update(stage_figures(stage, experiment.arch))
         folder.forget(names[len(earlier) :])
         atomic_write(folder.experiment, dump_experiment(experiment))
     samples = None
@@ -413,7 +432,16 @@ def compile_step(
         samples = random_images(load_spec(experiment.data), check_semantics, experiment.seed)
         figures["semantics_checked"] = check_semantics
     configs = pass_configs(experiment.compile)
-    for step in run_passes(stage, experiment.arch, configs, seed=experiment.seed, pipeline=passes, samples=samples):
+    steps = run_passes(
+        stage,
+        experiment.arch,
+        configs,
+        seed=experiment.seed,
+        pipeline=passes,
+        samples=samples,
+        observer=lambda name, fraction, figures: reporter.progress(name, round(100 * fraction), 100, figures),
+    )
+    for step in steps:
         keep(step)
     if check_semantics:
         reporter.say(f"  {check_semantics} random images give the same spikes before and after each pass")
@@ -450,9 +478,9 @@ def _export(experiment: Experiment, folder: RunFolder, untrained: bool) -> Logic
         assume_statistics(model, experiment.seed)
         folder.create()
         save_model(folder.model(untrained), model, _model_meta(experiment, spec, trained=False))
-    else:
-        model = _load(experiment, folder, untrained)
-    return export_network(model, experiment.name)
+        return export_network(model, experiment.name)
+    model, spike_counts = _load(experiment, folder, untrained)
+    return export_network(model, experiment.name, spike_counts)
 
 
 def read_stages(folder: RunFolder, step: str) -> Stage:
@@ -485,7 +513,7 @@ def read_core_graph(folder: RunFolder) -> CoreGraph:
     raise InternalError("no pass of the pipeline gives a CoreGraph")
 
 
-def stage_figures(stage: Stage) -> dict[str, Any]:
+def stage_figures(stage: Stage, arch: ChipArch) -> dict[str, Any]:
     """Returns what results.json says of a stage and of those that it refers to.
 
     An image refers to none and adds nothing to the routed chip that it is made from.
@@ -502,8 +530,12 @@ def stage_figures(stage: Stage) -> dict[str, Any]:
             case PartitionedGraph():
                 figures["chips"] = len(np.unique(stage.core_chip))
                 figures["cut"] = stage.cut
+                if arch.chips > 1:
+                    figures["chip_edges"] = chip_edge_figures(stage, arch)
             case CoreGraph():
                 figures["cores"] = stage.cores
+                figures["cores_at_least"] = core_bound(stage, arch)
+                figures["shared_cores"] = int(shared_cores(stage).sum())
                 figures["splitter_cores"] = int((stage.core_kind == CoreKind.SPLITTER).sum())
                 rows = utilisation(stage)
                 figures["cores_by_layer"] = {row.layer: row.cores for row in rows if row.cores}
@@ -554,9 +586,9 @@ def simulate_step(
     made, asked = ({key: e[key] for key in ("arch", "compile")} for e in (results["experiment"], resolved(experiment)))
     if differs := _difference(made, asked):
         raise ConfigError(f"{folder.image}: was made with {differs}; set that back, or compile again")
-    pixels, labels = _test_images(experiment, random)
-    model = _load(experiment, folder, compiled["untrained"])
-    if digest(export_network(model, experiment.name)) != digests.get(EXPORT):
+    pixels, labels = images_to_simulate(experiment, random)
+    model, spike_counts = _load(experiment, folder, compiled["untrained"])
+    if digest(export_network(model, experiment.name, spike_counts)) != digests.get(EXPORT):
         raise ArtifactError(f"{folder.image}: was not compiled from the model beside it; compile again")
     if image.host is None:
         raise ArtifactError(f"{folder.image}: has no off-chip layers, so it takes no images; compile again")
@@ -597,8 +629,17 @@ def simulate_step(
     return folder.record(experiment, "simulate", figures)
 
 
-def _test_images(experiment: Experiment, random: int | None) -> tuple[np.ndarray, np.ndarray | None]:
-    """Returns the images to simulate and their classes; random images have none."""
+def images_to_simulate(experiment: Experiment, random: int | None) -> tuple[np.ndarray, np.ndarray | None]:
+    """Returns the images to simulate and their classes; random images have none.
+
+    Args:
+        experiment: its `simulate.frames` says how many.
+        random: seed of random images to draw instead of loading the data set.
+
+    Raises:
+        ArtifactError: the data set cannot be read.
+        ConfigError: it has not so many images.
+    """
     spec, frames = load_spec(experiment.data), experiment.simulate.frames
     if random is not None:
         return random_images(spec, frames or 16, random), None

@@ -1,23 +1,24 @@
-"""From layers, copies and splitters to the core graph: who sits where, and who drives whom."""
+"""From cells, copies and splitters to the core graph: who sits where, and who drives whom."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
-from jaxtyping import Bool, Int
+from jaxtyping import Bool, Int, Int64
 
 from passes.pack.copies import direct_copies, host_remainder
-from passes.pack.layout import Axons, Layer, LayerCore, reads_of
-from passes.pack.splitters import Splitters, grow_splitters
+from passes.pack.layout import Cell, Layout
+from passes.pack.share import Items, Seats
+from passes.pack.splitters import Nodes, grow_splitters
 from tncompile.arch import ChipArch
 from tncompile.errors import CapacityError
 from tncompile.ir import (
     NO_TARGET,
     OUTPUT_PIN,
     UNUSED,
-    Conv,
     CoreGraph,
     CoreKind,
     InputLines,
@@ -33,112 +34,106 @@ _SPLITTER, _FIRST_LEAK = 1, 2
 """Rows of the neuron table; row 0 is the unused neuron, and each distinct leak has a row from _FIRST_LEAK on."""
 
 
-def assemble(
-    stage: TrinaryNet, arch: ChipArch, scheme: SynapseScheme, layers: list[Layer], limit: int | None
-) -> CoreGraph:
-    """Returns the core graph of planned layers.
-
-    Args:
-        stage: the net.
-        arch: the core's size and the longest delay.
-        scheme: how weights become crosspoints.
-        layers: the cores of each layer.
-        limit: packets that the host may send a bit, None = any number.
-
-    Raises:
-        CapacityError: delays cannot bridge the splitters.
-    """
-    reads = [reads_of(layer, scheme) for layer in layers]
-    # Source d drives the axons of layer d: source 0 is the host, the others are the layers before; the last one
-    # drives the output pins.
-    sources = [_host_source(reads[0], limit, arch)]
-    sources += [_layer_source(layer, readers, arch) for layer, readers in zip(layers, [*reads[1:], None], strict=True)]
-    for layer, source in zip(layers, sources, strict=False):
-        if source.splitters.depth + 1 > arch.delay_max:
-            raise CapacityError(
-                f"layer {layer.conv.name}: its inputs need {source.splitters.depth} splitter stages, delays of up to "
-                f"{arch.delay_max} ticks bridge {arch.delay_max - 1}; raise arch.delay_max or arch.neurons"
-            )
-
-    # In the order of the data's way: splitters of the input, layer 0, its splitters, layer 1, …
-    own_base, splitter_base, cores = [], [], 0
-    for layer, source in zip([None, *layers], sources, strict=True):
-        own_base.append(cores)
-        cores += len(layer.cores) if layer else 0
-        splitter_base.append(cores)
-        cores += len(source.splitters.stage)
-
-    draft = _Draft(cores, stage, arch, scheme)
-    for depth, source in enumerate(sources):
-        number = depth - 1
-        if depth:
-            draft.add_layer(number, layers[number], source, own_base[depth])
-        draft.add_splitters(number, source, splitter_base[depth])
-    for depth, readers in enumerate(reads):
-        source = sources[depth]
-        for drivers, axons in _links(source, own_base[depth], splitter_base[depth], readers, own_base[depth + 1]):
-            draft.connect(drivers, axons)
-    draft.connect_pins(sources[-1], own_base[-1])
-    return draft.finish(latency=sum(source.splitters.depth + 1 for source in sources[:-1]))
-
-
 # ---------------------------------------------------------------------------------------------------------------------
 # Sources.
 
 
-@dataclass(frozen=True)
-class _Source:
-    """What drives the readers of one layer: its own neurons (or the host's packets), and splitters.
+@dataclass(frozen=True, eq=False)
+class Source:
+    """What drives the axons of one layer: the cells of the layer before (or the host), and splitter nodes.
 
     Attributes:
-        signal, core, neuron: the source's own drivers, one row each, sorted by signal; for the host core and neuron
-            are −1.
-        feeds: whether a driver feeds a splitter, rather than a reader.
+        signal: of each driver, rising: a neuron, or one of the host's packets.
+        cell: of each driver; −1 for packets.
+        neuron: of each driver, counted from the cell's first; −1 for packets.
+        feeds: whether a driver feeds a splitter node, rather than a reader.
+        nodes: the splitters.
     """
 
-    signal: Int[Array, " drivers"]
-    core: Int[Array, " drivers"]
-    neuron: Int[Array, " drivers"]
+    signal: Int64[Array, " drivers"]
+    cell: Int64[Array, " drivers"]
+    neuron: Int64[Array, " drivers"]
     feeds: Bool[Array, " drivers"]
-    splitters: Splitters
+    nodes: Nodes
+
+    def neurons(self, cells: int) -> Int64[Array, " cells"]:
+        """Returns how many neurons each cell has."""
+        return np.bincount(self.cell, minlength=cells) if cells else np.zeros(0, np.int64)
 
 
-def _host_source(reads: Axons, limit: int | None, arch: ChipArch) -> _Source:
-    signal, demand = np.unique(reads.signal, return_counts=True)
-    remainder = host_remainder(demand, limit)
+def sources_of(layouts: list[Layout], limit: int | None, arch: ChipArch) -> list[Source]:
+    """Returns what drives each layer, and behind the last layer what drives the pins.
+
+    Raises:
+        CapacityError: delays cannot bridge the splitters of a layer.
+    """
+    sources = [_host_source(layouts[0].demand, limit, arch)]
+    for layout, reader in zip(layouts, [*layouts[1:], None], strict=True):
+        demand = np.ones(layout.conv.outputs, np.int64) if reader is None else reader.demand
+        sources.append(_layer_source(layout, demand, arch))
+    for layout, source in zip(layouts, sources, strict=False):
+        if source.nodes.depth + 1 > arch.delay_max:
+            raise CapacityError(
+                f"layer {layout.conv.name}: its inputs need {source.nodes.depth} splitter stages, delays of up to "
+                f"{arch.delay_max} ticks bridge {arch.delay_max - 1}; raise arch.delay_max or arch.neurons"
+            )
+    return sources
+
+
+def _host_source(demand: Int64[Array, " bits"], limit: int | None, arch: ChipArch) -> Source:
+    signal = np.flatnonzero(demand)
+    remainder = host_remainder(demand[signal], limit)
     split = np.flatnonzero(remainder)
-    packets = demand - remainder + (remainder > 0)
+    packets = demand[signal] - remainder + (remainder > 0)
     drivers = np.repeat(signal, packets)
     feeds = np.zeros(len(drivers), bool)
     feeds[np.cumsum(packets)[split] - 1] = True
     nowhere = np.full(len(drivers), -1)
-    return _Source(drivers, nowhere, nowhere, feeds, grow_splitters(signal[split], remainder[split], arch))
+    return Source(drivers, nowhere, nowhere, feeds, grow_splitters(signal[split], remainder[split], arch.neurons))
 
 
-def _layer_source(layer: Layer, reads: Axons | None, arch: ChipArch) -> _Source:
-    """Returns the copies of a layer's signals; without readers each signal has one, for its pin."""
-    if reads is None:
-        demand = np.ones(len(layer.signal), int)
-    else:
-        demand = np.bincount(reads.signal, minlength=layer.conv.outputs)[layer.signal]
-    starts = np.append(np.flatnonzero(np.diff(layer.core, prepend=-1)), len(layer.core))
-    direct = np.concatenate([direct_copies(demand[a:b], arch.neurons) for a, b in pairwise(starts)])
+def _layer_source(layout: Layout, demand: Int64[Array, " outputs"], arch: ChipArch) -> Source:
+    """Returns the copies of a layer's signals."""
+    sizes = [len(cell.signal) for cell in layout.cells]
+    signal = _joined(cell.signal for cell in layout.cells)
+    starts = np.cumsum([0, *sizes])
+    demand = demand[signal]
+    direct = _joined(direct_copies(demand[a:b], arch.neurons) for a, b in pairwise(starts))
     remainder = demand - direct
     neurons = direct + (remainder > 0)
     row = np.repeat(np.arange(len(neurons)), neurons)
-    # A neuron's number counts from the first row of its core.
-    neuron = np.arange(len(row)) - np.searchsorted(layer.core[row], layer.core[row])
+    cell = np.repeat(np.arange(len(sizes)), sizes)[row]
+    neuron = np.arange(len(row)) - np.searchsorted(cell, cell)
     feeds = np.zeros(len(row), bool)
     split = np.flatnonzero(remainder)
     feeds[np.cumsum(neurons)[split] - 1] = True
-    order = np.lexsort((neuron, layer.signal[row]))
-    row, neuron, feeds = row[order], neuron[order], feeds[order]
-    by_signal = split[np.argsort(layer.signal[split], kind="stable")]
-    splitters = grow_splitters(layer.signal[by_signal], remainder[by_signal], arch)
-    return _Source(layer.signal[row], layer.core[row], neuron, feeds, splitters)
+    order = np.lexsort((neuron, cell, signal[row]))
+    row, cell, neuron, feeds = row[order], cell[order], neuron[order], feeds[order]
+    by_signal = split[np.argsort(signal[split], kind="stable")]
+    nodes = grow_splitters(signal[by_signal], remainder[by_signal], arch.neurons)
+    return Source(signal[row], cell, neuron, feeds, nodes)
 
 
-@dataclass(frozen=True)
+def items_of(layouts: list[Layout], sources: list[Source]) -> Items:
+    """Returns all cells and splitter nodes in the order of the data's way: source 0's nodes, layer 0's cells, …"""
+    way, axons, neurons = [], [], []
+    for depth, source in enumerate(sources):
+        if depth:
+            cells = layouts[depth - 1].cells
+            way.append(np.full(len(cells), 2 * depth))
+            axons.append(np.array([len(cell.source) for cell in cells], np.int64))
+            neurons.append(source.neurons(len(cells)))
+        way.append(np.full(len(source.nodes.size), 2 * depth + 1))
+        axons.append(np.ones(len(source.nodes.size), np.int64))
+        neurons.append(source.nodes.size)
+    return Items(np.concatenate(way), np.concatenate(axons), np.concatenate(neurons))
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Ends.
+
+
+@dataclass(frozen=True, eq=False)
 class _Drivers:
     """Neurons (or the host, core −1) that drive axons one to one, sorted by signal.
 
@@ -146,71 +141,105 @@ class _Drivers:
         delay: of each one's spikes [tick].
     """
 
-    signal: Int[Array, " drivers"]
-    core: Int[Array, " drivers"]
-    neuron: Int[Array, " drivers"]
-    delay: Int[Array, " drivers"]
+    signal: Int64[Array, " drivers"]
+    core: Int64[Array, " drivers"]
+    neuron: Int64[Array, " drivers"]
+    delay: Int64[Array, " drivers"]
 
 
-def _links(
-    source: _Source, own_base: int, splitter_base: int, readers: Axons, reader_base: int
-) -> list[tuple[_Drivers, Axons]]:
-    """Returns who drives what behind a source: first the splitters, stage by stage, then the readers.
+@dataclass(frozen=True, eq=False)
+class _Axons:
+    """Axons that want a driver, sorted by signal, core and axon."""
 
-    All readers are driven at the same tick, so a driver waits the longer the fewer stages it is behind the source.
-    """
-    splitters = source.splitters
-    own_core = np.where(source.core < 0, -1, own_base + source.core)
-    own = np.stack([source.signal, own_core, source.neuron])
-    made = np.stack([splitters.signal, splitter_base + splitters.core, splitters.neuron])
-    stage = splitters.stage[splitters.core]
-    links = []
-    for number, nodes in enumerate(splitters.nodes, start=1):
-        inner = ~splitters.leaf & (stage == number - 1)
-        feeding = own[:, source.feeds] if number == 1 else made[:, inner]
-        links.append((_drivers(feeding, np.ones(feeding.shape[1], int)), _shifted(nodes, splitter_base)))
-    direct = own[:, ~source.feeds]
-    delay = np.concatenate([np.zeros(direct.shape[1], int), stage[splitters.leaf]])
-    leaves = np.concatenate([direct, made[:, splitters.leaf]], axis=1)
-    links.append((_drivers(leaves, splitters.depth + 1 - delay), _shifted(readers, reader_base)))
-    return links
+    signal: Int64[Array, " axons"]
+    core: Int64[Array, " axons"]
+    axon: Int64[Array, " axons"]
 
 
-def _drivers(rows: Int[Array, "3 drivers"], delay: Int[Array, " drivers"]) -> _Drivers:
-    order = np.argsort(rows[0], kind="stable")
-    signal, core, neuron = rows[:, order]
-    return _Drivers(signal, core, neuron, delay[order])
+def _drivers(
+    signal: Int64[Array, " n"], core: Int64[Array, " n"], neuron: Int64[Array, " n"], delay: Int64[Array, " n"]
+) -> _Drivers:
+    order = np.argsort(signal, kind="stable")
+    return _Drivers(signal[order], core[order], neuron[order], delay[order])
 
 
-def _shifted(axons: Axons, base: int) -> Axons:
-    return Axons(axons.signal, axons.core + base, axons.axon)
+def _axons(signal: Int64[Array, " n"], core: Int64[Array, " n"], axon: Int64[Array, " n"]) -> _Axons:
+    order = np.lexsort((axon, core, signal))
+    return _Axons(signal[order], core[order], axon[order])
 
 
-def _ranks(values: Int[Array, " n"]) -> Int[Array, " n"]:
+def _joined(parts: Iterable[Int64[Array, " _"]]) -> Int64[Array, " all"]:
+    """Returns parts, of which there may be none, in one."""
+    return np.concatenate([np.zeros(0, np.int64), *parts])
+
+
+def _ranks(values: Int[Array, " n"]) -> Int64[Array, " n"]:
     """Returns how many equal values stand before each value of a sorted array."""
     return np.arange(len(values)) - np.searchsorted(values, values)
 
 
+def _spread(begin: Int64[Array, " rows"], size: Int64[Array, " rows"]) -> Int64[Array, " all"]:
+    """Returns begin, begin + 1, … of as many as each row has."""
+    return np.repeat(begin - np.cumsum(size) + size, size) + np.arange(size.sum())
+
+
 # ---------------------------------------------------------------------------------------------------------------------
-# Draft.
+# Assembly.
+
+
+def assemble(
+    net: TrinaryNet,
+    arch: ChipArch,
+    scheme: SynapseScheme,
+    layouts: list[Layout],
+    sources: list[Source],
+    seats: Seats,
+    way: Int64[Array, " items"],
+) -> CoreGraph:
+    """Returns the core graph of cells and splitters that have their seats.
+
+    Args:
+        net: the net in integers.
+        arch: the core's size.
+        scheme: how weights become crosspoints.
+        layouts: cells of each layer.
+        sources: what drives each layer, and the pins.
+        seats: of all items, in the order of `items_of`.
+        way: of all items.
+    """
+    draft = _Draft(seats, net, arch, scheme, layouts)
+    of_cells = [np.flatnonzero(way == 2 * depth) for depth in range(len(sources))]
+    of_nodes = [np.flatnonzero(way == 2 * depth + 1) for depth in range(len(sources))]
+    for depth, source in enumerate(sources):
+        if depth:
+            draft.add_layer(depth - 1, layouts[depth - 1].cells, source, of_cells[depth])
+        draft.add_splitters(depth - 1, source, of_nodes[depth])
+    for depth, layout in enumerate(layouts):
+        draft.connect(sources[depth], of_cells[depth], of_nodes[depth], layout.cells, of_cells[depth + 1])
+    draft.connect_pins(sources[-1], of_cells[-1])
+    return draft.finish(latency=sum(source.nodes.depth + 1 for source in sources[:-1]))
 
 
 class _Draft:
     """A core graph while it is being filled in; the arrays are those of `CoreGraph`."""
 
-    def __init__(self, cores: int, stage: TrinaryNet, arch: ChipArch, scheme: SynapseScheme):
+    def __init__(self, seats: Seats, net: TrinaryNet, arch: ChipArch, scheme: SynapseScheme, layouts: list[Layout]):
+        cores = seats.cores
         neurons = (cores, arch.neurons)
-        self._stage = stage
+        self._seats = seats
+        self._net = net
+        self._arch = arch
         self._scheme = scheme
-        self._leaks = np.unique(np.concatenate(stage.leak))
+        self._leaks = np.unique(
+            np.concatenate([_leaks(net, n, layout.cells, arch) for n, layout in enumerate(layouts)])
+        )
         self._neurons = _neuron_table(self._leaks, scheme, arch)
-        self._crossbars = _Crossbars(arch)
         self._lines: list[tuple[Array, Array, Array, Array]] = []
+        self._parts: list[list[tuple]] = [[] for _ in range(cores)]  # of each core: what makes its crossbar
         self.core_kind = np.full(cores, CoreKind.SPLITTER, np.uint8)
         self.core_layer = np.empty(cores, np.int16)
         self.core_group = np.full(cores, -1, np.int32)
         self.core_block = np.zeros((cores, 4), np.int16)
-        self.core_crossbar = np.empty(cores, np.int32)
         self.axon_type = np.zeros((cores, arch.axons), np.uint8)
         self.neuron_type = np.zeros(neurons, np.int32)
         self.neuron_layer = np.full(neurons, UNUSED, np.int16)
@@ -220,39 +249,46 @@ class _Draft:
         self.target_axon = np.zeros(neurons, np.int32)
         self.target_delay = np.zeros(neurons, np.uint8)
 
-    def add_layer(self, number: int, layer: Layer, source: _Source, base: int) -> None:
-        """Puts the cores of a layer from core `base` on."""
-        conv = layer.conv
-        here = slice(base, base + len(layer.cores))
-        self.core_kind[here] = CoreKind.LAYER
-        self.core_layer[here] = number
-        self.core_group[here] = [core.group for core in layer.cores]
-        self.core_block[here] = [(c.xs[0], c.ys[0], c.xs[-1] + 1, c.ys[-1] + 1) for c in layer.cores]
-        leak = self._stage.leak[number][source.signal % conv.features]
-        kind = _FIRST_LEAK + np.searchsorted(self._leaks, leak)
-        self._add_neurons(base + source.core, source.neuron, number, source.signal, _ranks(source.signal), kind)
-        for c, core in enumerate(layer.cores, start=base):
-            copies = np.bincount(_ranks_of_runs(self.neuron_index[c][self.neuron_layer[c] == number]))
-            weights = self._stage.weights[number]
-            self.core_crossbar[c] = self._crossbars.of_layer(core, conv, weights, self._scheme, copies)
-            types = self._scheme.axon_types(len(core.taps_x) * len(core.taps_y) * conv.inputs_per_group)
-            self.axon_type[c, : len(types)] = types
+    def add_layer(self, number: int, cells: tuple[Cell, ...], source: Source, items: Int64[Array, " cells"]) -> None:
+        """Puts the cells of a layer on their seats."""
+        seats = self._seats
+        leak = _leaks(self._net, number, cells, self._arch)
+        # A cell's signals and their leaks, by signal: `source` has a row for each copy.
+        own = _joined(cell.signal for cell in cells)
+        leak_of = np.empty(self._net.source.layers[number].conv.outputs, np.int64)
+        leak_of[own] = leak
+        item = items[source.cell]
+        core, neuron = seats.core[item], seats.neuron[item] + source.neuron
+        kind = _FIRST_LEAK + np.searchsorted(self._leaks, leak_of[source.signal])
+        self._add_neurons(core, neuron, number, source.signal, _ranks(source.signal), kind)
 
-    def add_splitters(self, number: int, source: _Source, base: int) -> None:
-        """Puts the splitters behind a source from core `base` on."""
-        splitters = source.splitters
-        self.core_layer[base : base + len(splitters.stage)] = number
-        # Copies are numbered on from those in the layer's own core, in the order of stage, core and neuron; the
-        # host's packets are no neurons.
-        order = np.argsort(splitters.signal, kind="stable")
-        signal = splitters.signal[order]
+        # How often each signal of each cell stands side by side, in the cells' order.
+        copies = np.bincount(source.signal, minlength=len(leak_of))
+        for cell, at in zip(cells, items, strict=True):
+            c, axon, neuron = int(seats.core[at]), int(seats.axon[at]), int(seats.neuron[at])
+            if seats.first[c] == at:
+                block = cell.block
+                self.core_kind[c], self.core_layer[c], self.core_group[c] = CoreKind.LAYER, number, cell.group
+                self.core_block[c] = block.xs[0], block.ys[0], block.xs[-1] + 1, block.ys[-1] + 1
+            self.axon_type[c, axon : axon + len(cell.source)] = cell.synapses.axon_type
+            self._parts[c].append((cell.synapses, copies[cell.signal].tobytes(), axon, neuron))
+
+    def add_splitters(self, number: int, source: Source, items: Int64[Array, " nodes"]) -> None:
+        """Puts the splitter nodes behind a source on their seats."""
+        seats, nodes = self._seats, source.nodes
+        # Copies are numbered on from those in the layer's own core, in the order of stage and node; the host's packets
+        # are no neurons.
+        order = np.argsort(nodes.signal, kind="stable")
+        at, size = items[order], nodes.size[order]
+        signal = np.repeat(nodes.signal[order], size)
         first = 0 if number < 0 else np.bincount(source.signal, minlength=signal.max(initial=0) + 1)[signal]
-        core, neuron = base + splitters.core[order], splitters.neuron[order]
+        core, neuron = np.repeat(seats.core[at], size), _spread(seats.neuron[at], size)
         self._add_neurons(core, neuron, number, signal, first + _ranks(signal), _SPLITTER)
-        starts = np.searchsorted(splitters.core, np.arange(len(splitters.stage) + 1))
-        for c, (start, end) in enumerate(pairwise(starts), start=base):
-            axon, neuron = splitters.axon[start:end], splitters.neuron[start:end]
-            self.core_crossbar[c] = self._crossbars.of_splitter(axon, neuron)
+        for item, neurons in zip(items, nodes.size, strict=True):
+            c = int(seats.core[item])
+            if seats.first[c] == item:
+                self.core_layer[c] = number
+            self._parts[c].append((None, int(neurons), int(seats.axon[item]), int(seats.neuron[item])))
 
     def _add_neurons(
         self, core: Array, neuron: Array, layer: int, signal: Array, copy: Array, kind: Array | int
@@ -262,7 +298,54 @@ class _Draft:
         self.neuron_copy[core, neuron] = copy
         self.neuron_type[core, neuron] = kind
 
-    def connect(self, drivers: _Drivers, axons: Axons) -> None:
+    def connect(
+        self,
+        source: Source,
+        source_items: Int64[Array, " cells"],
+        node_items: Int64[Array, " nodes"],
+        readers: tuple[Cell, ...],
+        reader_items: Int64[Array, " readers"],
+    ) -> None:
+        """Lets a source drive its splitter nodes, stage by stage, and then the cells that read it.
+
+        All readers are driven at the same tick, so a driver waits the longer the fewer stages it is behind the source.
+        """
+        seats, nodes = self._seats, source.nodes
+        host = source.cell < 0
+        item = source_items[np.where(host, 0, source.cell)] if len(source_items) else np.zeros(len(host), np.int64)
+        core = np.where(host, -1, seats.core[item])
+        neuron = np.where(host, -1, seats.neuron[item] + source.neuron)
+        one = np.ones(len(core), np.int64)
+
+        # Each node's neurons, by node.
+        made = np.repeat(nodes.signal, nodes.size)
+        made_core = np.repeat(seats.core[node_items], nodes.size)
+        made_neuron = _spread(seats.neuron[node_items], nodes.size)
+        stage, leaf = np.repeat(nodes.stage, nodes.size), np.repeat(nodes.leaf, nodes.size)
+        for number in range(1, nodes.depth + 1):
+            inner = ~leaf & (stage == number - 1)
+            if number == 1:
+                feeding = _drivers(*(v[source.feeds] for v in (source.signal, core, neuron, one)))
+            else:
+                feeding = _drivers(made[inner], made_core[inner], made_neuron[inner], np.ones(inner.sum(), np.int64))
+            here = nodes.stage == number
+            self._connect(
+                feeding, _axons(nodes.signal[here], seats.core[node_items][here], seats.axon[node_items][here])
+            )
+
+        direct = ~source.feeds
+        last = _drivers(
+            np.concatenate([source.signal[direct], made[leaf]]),
+            np.concatenate([core[direct], made_core[leaf]]),
+            np.concatenate([neuron[direct], made_neuron[leaf]]),
+            nodes.depth + 1 - np.concatenate([np.zeros(direct.sum(), np.int64), stage[leaf]]),
+        )
+        sizes = np.array([len(cell.source) for cell in readers], np.int64)
+        signals = _joined(cell.source for cell in readers)
+        axon = _spread(seats.axon[reader_items], sizes)
+        self._connect(last, _axons(signals, np.repeat(seats.core[reader_items], sizes), axon))
+
+    def _connect(self, drivers: _Drivers, axons: _Axons) -> None:
         """Lets the i-th driver drive the i-th axon; both are sorted by signal."""
         assert np.array_equal(drivers.signal, axons.signal), "every axon has one driver, of its own signal"
         host = drivers.core < 0
@@ -272,27 +355,29 @@ class _Draft:
         self.target_axon[core, neuron] = axons.axon[~host]
         self.target_delay[core, neuron] = drivers.delay[~host]
 
-    def connect_pins(self, source: _Source, base: int) -> None:
+    def connect_pins(self, source: Source, items: Int64[Array, " cells"]) -> None:
         """Lets each neuron of the last layer drive the pin of its signal."""
-        core = base + source.core
-        self.target_core[core, source.neuron] = OUTPUT_PIN
-        self.target_axon[core, source.neuron] = source.signal
-        self.target_delay[core, source.neuron] = 1
+        item = items[source.cell]
+        core, neuron = self._seats.core[item], self._seats.neuron[item] + source.neuron
+        self.target_core[core, neuron] = OUTPUT_PIN
+        self.target_axon[core, neuron] = source.signal
+        self.target_delay[core, neuron] = 1
 
     def finish(self, latency: int) -> CoreGraph:
         """Returns the core graph."""
         bit, core, axon, delay = (np.concatenate(column) for column in zip(*self._lines, strict=True))
         order = np.lexsort((axon, core, bit))
+        core_crossbar, crossbars = _crossbars(self._parts, self._arch)
         return CoreGraph(
-            source=self._stage,
+            source=self._net,
             scheme=self._scheme.name,
             latency=latency,
             core_kind=self.core_kind,
             core_layer=self.core_layer,
             core_group=self.core_group,
             core_block=self.core_block,
-            core_crossbar=self.core_crossbar,
-            crossbars=self._crossbars.table(),
+            core_crossbar=core_crossbar,
+            crossbars=crossbars,
             axon_type=self.axon_type,
             neurons=self._neurons,
             neuron_type=self.neuron_type,
@@ -311,9 +396,13 @@ class _Draft:
         )
 
 
-def _ranks_of_runs(values: Int[Array, " n"]) -> Int[Array, " n"]:
-    """Returns 0 for each value of the first run of equal values, 1 for the second run, …"""
-    return np.cumsum(np.diff(values, prepend=-1) != 0) - 1
+def _leaks(net: TrinaryNet, number: int, cells: tuple[Cell, ...], arch: ChipArch) -> Int64[Array, " signals"]:
+    """Returns the leak of each signal of a layer's cells, in their order, with what constant inputs add to it."""
+    leak = net.leak[number].astype(np.int64)
+    features = net.source.layers[number].conv.features
+    folded = _joined(leak[cell.signal % features] + cell.synapses.leak for cell in cells)
+    # Beyond that the filters' inputs cannot change the sign of the sum any more.
+    return np.clip(folded, -arch.leak_max, arch.leak_max)
 
 
 def _neuron_table(leaks: Int[Array, " leaks"], scheme: SynapseScheme, arch: ChipArch) -> NeuronTable:
@@ -323,37 +412,22 @@ def _neuron_table(leaks: Int[Array, " leaks"], scheme: SynapseScheme, arch: Chip
     return stateless_table(weights, np.concatenate([np.zeros(_FIRST_LEAK), leaks]).astype(np.int16), neuron=arch.neuron)
 
 
-class _Crossbars:
-    """Distinct crossbars, numbered in order of first use."""
-
-    def __init__(self, arch: ChipArch):
-        self._arch = arch
-        self._rows: dict[bytes, int] = {}
-        self._known: dict[tuple, int] = {}
-
-    def of_layer(
-        self, core: LayerCore, conv: Conv, weights: Array, scheme: SynapseScheme, copies: Int[Array, " signals"]
-    ) -> int:
-        """Returns the crossbar of a layer core that holds so many copies of each of its signals, side by side."""
-        key = (conv.name, core.shape_key(conv), copies.tobytes())
-        if key not in self._known:
-            crosspoints = scheme.encode(np.repeat(core.weights(conv, weights), copies, axis=0))
-            self._known[key] = self._number(crosspoints)
-        return self._known[key]
-
-    def of_splitter(self, axon: Array, neuron: Array) -> int:
-        """Returns the crossbar on which each neuron listens to one axon."""
-        crosspoints = np.zeros((self._arch.axons, self._arch.neurons), bool)
-        crosspoints[axon, neuron] = True
-        return self._number(crosspoints)
-
-    def table(self) -> Array:
-        """Returns all crossbars, packed."""
-        data = np.frombuffer(b"".join(self._rows), np.uint8)
-        return data.reshape(len(self._rows), self._arch.axons, self._arch.neurons // 8)
-
-    def _number(self, crosspoints: Array) -> int:
-        full = np.zeros((self._arch.axons, self._arch.neurons), bool)
-        full[: crosspoints.shape[0], : crosspoints.shape[1]] = crosspoints
-        packed = np.packbits(full, axis=1, bitorder="little").tobytes()
-        return self._rows.setdefault(packed, len(self._rows))
+def _crossbars(parts: list[list[tuple]], arch: ChipArch) -> tuple[Array, Array]:
+    """Returns the crossbar of each core and the distinct crossbars, packed, numbered in order of first use."""
+    of_core = np.empty(len(parts), np.int32)
+    rows: dict[bytes, int] = {}
+    known: dict[tuple, int] = {}
+    for core, pieces in enumerate(parts):
+        key = tuple((id(synapses), *rest) for synapses, *rest in pieces)
+        if key not in known:
+            full = np.zeros((arch.axons, arch.neurons), bool)
+            for synapses, copies, axon, neuron in pieces:
+                if synapses is None:  # a splitter node
+                    full[axon, neuron : neuron + copies] = True
+                else:
+                    points = np.repeat(synapses.crosspoints, np.frombuffer(copies, np.int64), axis=1)
+                    full[axon : axon + points.shape[0], neuron : neuron + points.shape[1]] = points
+            known[key] = rows.setdefault(np.packbits(full, axis=1, bitorder="little").tobytes(), len(rows))
+        of_core[core] = known[key]
+    data = np.frombuffer(b"".join(rows), np.uint8)
+    return of_core, data.reshape(len(rows), arch.axons, arch.neurons // 8)

@@ -2,70 +2,103 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Mapping
 
 import numpy as np
-from pydantic import Field
 
-from passes.place.anneal import anneal
-from passes.place.hilbert import hilbert
-from passes.place.problem import Algorithm, PlaceProblem, Sites
-from passes.place.row_major import row_major
-from passes.place.spectral import spectral
-from tncompile.analysis.graph import layer_names
+from passes.place.annealing import STARTS, annealing
+from passes.place.options import PlaceOptions
+from passes.place.problem import Algorithm, PlaceProblem, Progress, Sites
+from tncompile.analysis.graph import Arcs, layer_names
 from tncompile.analysis.wirelength import wirelength
-from tncompile.arch import ChipArch
-from tncompile.config import Config
+from tncompile.arch import ChipArch, Site
 from tncompile.errors import PlacementError
 from tncompile.ir import PartitionedGraph, PlacedChip
+from tncompile.verify.placed import verify_sites
 
-ALGORITHMS: dict[str, Algorithm] = {"row_major": row_major, "hilbert": hilbert, "spectral": spectral}
+ALGORITHMS: dict[str, Algorithm] = {**STARTS, "annealing": annealing}
 """All placement algorithms by name."""
 
 
-class PlaceConfig(Config):
+class PlaceConfig(PlaceOptions):
     """Options of `place`."""
 
-    algorithm: Literal["row_major", "hilbert", "spectral"] = Field(
-        "spectral", description="gives each core its first site"
-    )
-    moves: int = Field(
-        1000,
-        ge=0,
-        description="moves a core that annealing tries afterwards, for 1000 cores at least; 0 = no annealing",
-    )
-    temperature: float = Field(8.0, gt=0, description="annealing's first temperature [hop × a core's mean arcs]")
 
-
-def place(stage: PartitionedGraph, arch: ChipArch, config: PlaceConfig, *, seed: int) -> PlacedChip:
+def place(
+    stage: PartitionedGraph,
+    arch: ChipArch,
+    config: PlaceConfig,
+    *,
+    seed: int,
+    progress: Progress = lambda fraction, figures: None,
+) -> PlacedChip:
     """Returns the cores on working sites of their chips, Σ |dx| + |dy| over all arcs made small.
 
     Raises:
-        PlacementError: no placement was found in which every arc is within a packet's reach.
+        PlacementError: a fixed core cannot be where it is to be, or no placement was found in which every arc is within
+            a packet's reach.
     """
-    problem = PlaceProblem.of(stage, arch)
-    sites = ALGORITHMS[config.algorithm](problem, seed=seed)
-    sites = anneal(problem, sites, moves=config.moves, temperature=config.temperature, seed=seed)
-    _check_reach(stage, problem, sites, arch)
+    _check_fixed(stage, arch, config.fixed)
+    problem = PlaceProblem.of(stage, arch, config.fixed)
+    sites = ALGORITHMS[config.algorithm](problem, config, seed=seed, progress=progress)
+    names = layer_names(stage.source)
+    layers = [f"core {core} (layer {names[int(layer)]})" for core, layer in enumerate(stage.source.core_layer)]
+    check_reach(problem.arcs, sites, layers, arch, "raise compile.place.moves")
     x, y = np.ascontiguousarray(sites.T)
+    verify_sites(x, y, arch, source=problem.arcs.source, target=problem.arcs.target, fixed=config.fixed)
     return PlacedChip(source=stage, core_x=x, core_y=y, wirelength=wirelength(problem.arcs, x, y))
 
 
-def _check_reach(stage: PartitionedGraph, problem: PlaceProblem, sites: Sites, arch: ChipArch) -> None:
-    """Raises PlacementError for the longest arc, if a packet cannot go so far."""
-    if not len(problem.arcs.source):
+def check_reach(arcs: Arcs, sites: Sites, names: list[str], arch: ChipArch, try_harder: str) -> None:
+    """Raises PlacementError for the longest arc, if a packet cannot go so far.
+
+    Args:
+        arcs: who sends to whom.
+        sites: of each core.
+        names: of each core, for the message.
+        arch: the board.
+        try_harder: what may help without another chip.
+    """
+    if not len(arcs.source):
         return
-    offset = np.abs(sites[problem.arcs.target] - sites[problem.arcs.source]).max(axis=1)
+    reach = arch.offset_max
+    offset = np.abs(sites[arcs.target] - sites[arcs.source]).max(axis=1)
     longest = int(np.argmax(offset))
-    if offset[longest] <= problem.reach:
+    if offset[longest] <= reach:
         return
-    graph, names = stage.source, layer_names(stage.source)
     where = " to ".join(
-        f"core {core} (layer {names[int(graph.core_layer[core])]}) at ({sites[core, 0]}, {sites[core, 1]})"
-        for core in (problem.arcs.source[longest], problem.arcs.target[longest])
+        f"{names[core]} at ({sites[core, 0]}, {sites[core, 1]})"
+        for core in (arcs.source[longest], arcs.target[longest])
     )
     raise PlacementError(
-        f"{where}: the longest arc has an offset of {offset[longest]}, a packet reaches {problem.reach}"
-        f" ({arch.offset_bits} bit, sign included); {(offset > problem.reach).sum()} of {len(offset)} arcs are out of"
-        " reach; raise compile.place.moves, use fewer or smaller chips, or raise arch.offset_bits"
+        f"{where}: the longest arc has an offset of {offset[longest]}, a packet reaches {reach} ({arch.offset_bits}"
+        f" bit, sign included); {(offset > reach).sum()} of {len(offset)} arcs are out of reach; {try_harder}, use"
+        " fewer or smaller chips, or raise arch.offset_bits"
     )
+
+
+def fixed_problem(site: Site, arch: ChipArch) -> str | None:
+    """Returns why nothing can be fixed to a site, or None."""
+    (x, y), (width, height) = site, arch.size
+    if not (0 <= x < width and 0 <= y < height):
+        return f"is off the board of {width} x {height} cores"
+    return "is faulty (arch.dead_cores)" if (x, y) in arch.dead_cores else None
+
+
+def _check_fixed(stage: PartitionedGraph, arch: ChipArch, fixed: Mapping[int, Site]) -> None:
+    """Raises PlacementError for the first core that cannot be fixed where it is to be."""
+    taken: dict[Site, int] = {}
+    for core, (x, y) in fixed.items():
+        where = f"compile.place.fixed: core {core} to ({x}, {y})"
+        if not 0 <= core < stage.source.cores:
+            raise PlacementError(f"{where}: there is no such core, they are 0 to {stage.source.cores - 1}")
+        if problem := fixed_problem((x, y), arch):
+            raise PlacementError(f"{where}: the site {problem}; take another")
+        if (x, y) in taken:
+            raise PlacementError(f"{where}: core {taken[x, y]} is fixed to the same site; take another")
+        taken[x, y] = core
+        if (chip := int(stage.core_chip[core])) != arch.chip_of(x, y):
+            raise PlacementError(
+                f"{where}: the site is on chip {arch.chip_of(x, y)}, partition has put the core on chip {chip}; take a"
+                " site of that chip"
+            )

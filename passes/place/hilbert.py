@@ -6,22 +6,26 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from passes.place.problem import PlaceProblem, Sites
+from passes.place.options import PlaceOptions
+from passes.place.problem import PlaceProblem, Progress, Sites
 
 
-def hilbert(problem: PlaceProblem, *, seed: int) -> Sites:
-    """Returns each chip's cores in the graph's order along a Hilbert curve, which skips faulty sites.
+def hilbert(problem: PlaceProblem, config: PlaceOptions, *, seed: int, progress: Progress) -> Sites:
+    """Returns each region's cores in the graph's order along a Hilbert curve, which skips sites that are not free.
 
     The seed plays no part.
     """
-    width, height = problem.grid
-    x, y = np.array(list(curve(width, height)), np.int32).T
-    along = np.empty((height, width), np.int32)
-    along[y, x] = np.arange(width * height)
-    sites = np.empty((problem.arcs.cores, 2), np.int32)
-    for chip, free in enumerate(problem.chip_sites):
-        members = problem.members(chip)
-        order = np.argsort(along[free[:, 1] % height, free[:, 0] % width])
+    sites = problem.fixed.copy()
+    for region, free in enumerate(problem.region_sites):
+        members = problem.members(region)
+        if not len(members):
+            continue
+        corner = free.min(axis=0)
+        width, height = (free.max(axis=0) - corner + 1).tolist()
+        x, y = np.array(list(curve(width, height)), np.int32).T
+        along = np.empty((height, width), np.int32)
+        along[y, x] = np.arange(width * height)
+        order = np.argsort(along[free[:, 1] - corner[1], free[:, 0] - corner[0]])
         sites[members] = free[order[: len(members)]]
     return sites
 

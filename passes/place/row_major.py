@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import numpy as np
+from passes.place.options import PlaceOptions
+from passes.place.problem import PlaceProblem, Progress, Sites
 
-from passes.place.problem import PlaceProblem, Sites
 
-
-def row_major(problem: PlaceProblem, *, seed: int) -> Sites:
-    """Returns each chip's cores in the graph's order on its sites, row by row. The seed plays no part."""
-    sites = np.empty((problem.arcs.cores, 2), np.int32)
-    for chip, free in enumerate(problem.chip_sites):
-        members = problem.members(chip)
+def row_major(problem: PlaceProblem, config: PlaceOptions, *, seed: int, progress: Progress) -> Sites:
+    """Returns each region's cores in the graph's order on its sites, row by row. The seed plays no part."""
+    sites = problem.fixed.copy()
+    for region, free in enumerate(problem.region_sites):
+        members = problem.members(region)
         sites[members] = free[: len(members)]
     return sites

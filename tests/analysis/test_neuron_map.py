@@ -18,7 +18,7 @@ ARCH = ChipArch(axons=16, neurons=16)
 
 
 def packed(net: LogicalNet) -> CoreGraph:
-    return pack(trinarize(net, ARCH, TrinarizeConfig(), seed=0), ARCH, PackConfig(packets_per_bit=1), seed=0)
+    return pack(trinarize(net, ARCH, TrinarizeConfig(), seed=0), ARCH, PackConfig(packets_per_bit=1, share_cores=False), seed=0)
 
 
 @given(nets(inputs=8, size=4, features=6))

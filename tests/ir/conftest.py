@@ -52,6 +52,7 @@ def make_stages(seed: int = 0, cores: int = 3, neurons: int = 8, lines: int = 5)
             for i in range(2)
         ),
         readout=readout,
+        spike_counts=ir.SpikeCounts(frames=9, spikes=(ints(np.int32, 6), ints(np.int32, 4))),
     )
     trinary = ir.TrinaryNet(
         source=logical,

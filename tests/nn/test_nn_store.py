@@ -15,8 +15,9 @@ from hypothesis import strategies as st
 from tncompile.arch import TRUENORTH
 from tncompile.config.net import NetConfig
 from tncompile.errors import ArtifactError
+from tncompile.ir.tensors import write_tensors
 from tncompile.nn.network import Network, build_network
-from tncompile.nn.store import load_model, read_model, save_model
+from tncompile.nn.store import MODEL, load_model, load_spike_counts, read_model, save_model
 
 
 def build(layers: str = "S-4 N-8(2) N-6", seed: int = 0) -> Network:
@@ -40,6 +41,24 @@ def test_round_trip(saved: Path) -> None:
     again = saved.with_name("again")
     save_model(again, network, {"seed": 0, "trained": True})
     assert again.read_bytes() == saved.read_bytes()
+
+
+def test_spike_counts_are_kept(saved: Path) -> None:
+    network = build()
+    assert load_spike_counts(saved, network) is None
+    counts = network.spike_counts(np.random.default_rng(0).integers(0, 16, (3, 4, 4, 1)).astype(np.uint8))
+    path = saved.with_name("counted")
+    save_model(path, network, {}, counts)
+    load_model(path, network)
+    found = load_spike_counts(path, network)
+    assert found is not None and found.frames == counts.frames == 3
+    for mine, theirs in zip(found.spikes, counts.spikes, strict=True):
+        np.testing.assert_array_equal(mine, theirs)
+    _, tensors = read_model(path)
+    for name in ("conv0/spikes", "samples/frames"):
+        write_tensors(path, MODEL, {key: value for key, value in tensors.items() if key != name}, {})
+        with pytest.raises(ArtifactError, match="tensor "):
+            load_model(path, build())
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

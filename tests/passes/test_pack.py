@@ -14,6 +14,7 @@ from support.random_nets import nets, random_images, random_net
 from passes.pack import PackConfig, pack
 from passes.pack.copies import direct_copies
 from passes.trinarize import TrinarizeConfig, trinarize
+from tncompile.analysis.core_bound import core_bound
 from tncompile.arch import TRUENORTH, ChipArch
 from tncompile.config.net import NetConfig
 from tncompile.errors import CapacityError
@@ -28,9 +29,13 @@ ONE_CHIP = (
 )
 
 
-def packed(net: LogicalNet, arch: ChipArch, packets: int | str = "all") -> CoreGraph:
+SAVINGS = ("trim_padding", "free_blocks", "share_cores", "drop_unread", "fold_constants")
+NOTHING_SAVED = dict.fromkeys(SAVINGS, False)
+
+
+def packed(net: LogicalNet, arch: ChipArch, packets: int | str = "all", **options: bool) -> CoreGraph:
     trinary = trinarize(net, arch, TrinarizeConfig(), seed=0)
-    return pack(trinary, arch, PackConfig(packets_per_bit=packets), seed=0)
+    return pack(trinary, arch, PackConfig(packets_per_bit=packets, **options), seed=0)  # type: ignore[arg-type]
 
 
 def layer_cores(graph: CoreGraph) -> list[int]:
@@ -38,15 +43,41 @@ def layer_cores(graph: CoreGraph) -> list[int]:
     return [int(((graph.core_layer == n) & (graph.core_kind == CoreKind.LAYER)).sum()) for n in range(layers)]
 
 
-@given(nets(inputs=8), st.sampled_from([8, 16, 24, 64]), st.sampled_from(["all", 1, 2, 3]), st.integers(0, 1000))
-@settings(max_examples=60, deadline=None)
-def test_cores_compute_the_net(net, neurons, packets, seed):
-    """Small cores force chunks, splitters and trees; whatever the plan, spikes are the net's."""
+@given(
+    nets(inputs=8),
+    st.sampled_from([8, 16, 24, 64]),
+    st.sampled_from(["all", 1, 2, 3]),
+    st.fixed_dictionaries(dict.fromkeys(SAVINGS, st.booleans())),
+    st.integers(0, 1000),
+)
+@settings(max_examples=100, deadline=None)
+def test_cores_compute_the_net(net, neurons, packets, options, seed):
+    """Small cores force chunks, splitters and trees; whatever the plan and what is saved, spikes are the net's."""
     arch = ChipArch(axons=16, neurons=neurons)
-    graph = packed(net, arch, packets)
+    graph = packed(net, arch, packets, **options)
     verify(graph, arch)
     images = random_images(net, 3, seed)
     np.testing.assert_array_equal(evaluate(graph, arch, images), evaluate(net, arch, images))
+
+
+def test_every_saving_saves():
+    """Summed over random nets, each by itself; and no graph is below the bound before the weights save anything."""
+    arch, of_weights = ChipArch(axons=16, neurons=16), {"drop_unread": False, "fold_constants": False}
+    given = [(random_net(seed, inputs=8), packets) for seed in range(4) for packets in ("all", 1)]
+
+    def graphs(**options: bool) -> list[CoreGraph]:
+        return [packed(net, arch, packets, **options) for net, packets in given]
+
+    def cores(**options: bool) -> int:
+        return sum(graph.cores for graph in graphs(**options))
+
+    of_shape = graphs(**of_weights)
+    assert all(core_bound(graph, arch) <= graph.cores for graph in of_shape)
+    for saving in ("trim_padding", "free_blocks", "share_cores"):
+        assert sum(graph.cores for graph in of_shape) < cores(**of_weights, **{saving: False}), saving
+    everything = cores()
+    for saving in of_weights:
+        assert everything < cores(**{saving: False}), saving
 
 
 def test_trees_of_splitters():
@@ -57,7 +88,7 @@ def test_trees_of_splitters():
     arch = ChipArch(axons=8, neurons=8)
     model = build_network(config, in_shape=(1, 1, 1), input_bits=4, classes=2, arch=arch, seed=3)
     net = export_network(model, "tree")
-    graph = packed(net, arch, 1)
+    graph = packed(net, arch, 1, **NOTHING_SAVED)
     verify(graph, arch)
     assert graph.latency >= 4, "two layers, and at least two splitter stages between them"
     images = random_images(net, 8, 0)
@@ -71,19 +102,24 @@ def one_chip() -> LogicalNet:
     return export_network(model, "one_chip")
 
 
-@pytest.mark.parametrize(("packets", "cores", "splitters"), [("all", 3552, 0), (3, 3910, 358), (1, 4033, 481)])
-def test_core_counts_of_the_papers_net(one_chip, packets, cores, splitters):
-    """At least as few as IBM's 3680 + 362: at 8×8 and 4×4 positions trimmed padding lets a core take larger blocks."""
-    graph = packed(one_chip, TRUENORTH, packets)
+@pytest.mark.parametrize(("packets", "cores", "splitters"), [("all", 3680, 0), (3, 4033, 353), (1, 4161, 481)])
+def test_the_papers_net_as_the_paper_has_it(one_chip, packets, cores, splitters):
+    """IBM's 3680 layer cores, layer by layer; behind up to three packets a bit IBM has 362 splitters."""
+    graph = packed(one_chip, TRUENORTH, packets, **NOTHING_SAVED)
     assert graph.cores == cores
     assert int((graph.core_kind == CoreKind.SPLITTER).sum()) == splitters
-    paper = [512, 512, 512, 512, 256, 256, 256, 256, 256, 128, 128, 32, 32, 32]
-    ours = layer_cores(graph)
-    assert all(a <= b for a, b in zip(ours, paper, strict=True))
-    # Every used axon has a driver of its own, so a layer's cores bound the readers' axons from above.
+    assert layer_cores(graph) == [512, 512, 512, 512, 256, 256, 256, 256, 256, 128, 128, 32, 32, 32]
     bits = graph.source.source.layers[0].conv.inputs
     if packets != "all":
         assert len(graph.input_lines.bit) <= packets * bits
+
+
+@pytest.mark.parametrize(("packets", "cores", "least"), [("all", 3359, 3288), (1, 3810, 3766)])
+def test_fewer_cores_for_the_papers_net(one_chip, packets, cores, least):
+    """One packet a bit fits one chip, too."""
+    graph = packed(one_chip, TRUENORTH, packets, drop_unread=False, fold_constants=False)
+    assert graph.cores <= cores
+    assert core_bound(graph, TRUENORTH) == least
 
 
 def test_a_filter_that_fits_no_core_is_refused():

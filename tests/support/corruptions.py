@@ -24,6 +24,7 @@ from tncompile.ir import (
     PartitionedGraph,
     PlacedChip,
     RoutedChip,
+    SpikeCounts,
     Stage,
     TrinaryNet,
 )
@@ -73,24 +74,27 @@ class Case:
         return frozenset()
 
 
-def build(net: LogicalNet, arch: ChipArch, packets_per_bit: int | str = "all") -> Built:
-    """Returns all stages, without verifying any."""
+NOTHING_SAVED = {"share_cores": False, "drop_unread": False, "fold_constants": False}
+"""Options of pack under which random nets keep many cores, splitters and axons that nobody hears."""
+
+
+def build(net: LogicalNet, arch: ChipArch, **options: Any) -> Built:
+    """Returns all stages, without verifying any; options are those of pack."""
     stages: list[Stage] = [net]
     for p in DEFAULT_PIPELINE:
-        options = {"packets_per_bit": packets_per_bit} if p.name == "pack" else {}
-        stages.append(p.run(stages[-1], arch, p.config(**options), seed=0))
+        stages.append(p.run(stages[-1], arch, p.config(**(options if p.name == "pack" else {})), seed=0))
     return Built(*stages)  # type: ignore[arg-type]
 
 
 def valid() -> Built:
     """Returns the stages that are corrupted: two chips, splitters at the input."""
-    return build(random_net(1, inputs=8, layers=3, size=6), ARCH, packets_per_bit=1)
+    return build(random_net(1, inputs=8, layers=3, size=6), ARCH, packets_per_bit=1, **NOTHING_SAVED)
 
 
 def without_splitters(built: Built) -> CoreGraph:
     """Returns the same net as a graph that the host feeds without splitters."""
     pack = next(p for p in DEFAULT_PIPELINE if p.name == "pack")
-    graph = pack.run(built.trinary, ARCH, pack.config(), seed=0)
+    graph = pack.run(built.trinary, ARCH, pack.config(**NOTHING_SAVED), seed=0)
     assert isinstance(graph, CoreGraph)
     return graph
 
@@ -246,6 +250,13 @@ def _(built: Built) -> Case:
 def _(built: Built) -> Case:
     readout = built.logical.readout
     return Case(replace(built.logical, readout=replace(readout, classes=readout.classes + 1)))
+
+
+@corrupts("logical/spikes")
+def _(built: Built) -> Case:
+    convs = (built.logical.transduction.conv, *(layer.conv for layer in built.logical.layers))
+    spikes = tuple(np.full(conv.outputs, 4, np.int32) for conv in convs)
+    return Case(replace(built.logical, spike_counts=SpikeCounts(frames=3, spikes=spikes)))
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -455,9 +466,12 @@ def _(built: Built) -> Case:
 
 @corrupts("core-graph/neuron-place")
 def _(built: Built) -> Case:
-    x0, _, x1, _ = built.graph.core_block.T
-    core = first(x1 - x0 > 1)
-    return with_value(built.graph, "core_block", (core, 2), x1[core] - 1)
+    """The last core of a group is labelled with the block of the one before."""
+    graph = built.graph
+    place = np.stack([graph.core_layer, graph.core_group], axis=1)
+    same = (place[1:] == place[:-1]).all(axis=1)
+    core = 1 + first(layered(graph)[1:] & same & ~np.append(same[1:], False))
+    return with_value(graph, "core_block", core, graph.core_block[core - 1])
 
 
 @corrupts("core-graph/copy")
@@ -519,9 +533,13 @@ def _(built: Built) -> Case:
 
 @corrupts("core-graph/alignment")
 def _(built: Built) -> Case:
-    lines = built.graph.input_lines
-    line = first(np.bincount(lines.core)[lines.core] > 1)
-    return with_graph(built.graph, input_lines=replace(lines, delay=changed(lines.delay, line, lines.delay[line] + 1)))
+    """A line comes late to an axon that is nobody's first."""
+    graph = without_splitters(built)
+    lines, points = graph.input_lines, crosspoints(graph)
+    leads = np.zeros(points.shape[:2], bool)
+    np.put_along_axis(leads, points.argmax(axis=1), True, axis=1)
+    line = first((points.any(axis=2) & ~leads)[lines.core, lines.axon])
+    return with_graph(graph, input_lines=replace(lines, delay=changed(lines.delay, line, lines.delay[line] + 1)))
 
 
 @corrupts("core-graph/latency")
@@ -537,19 +555,11 @@ def _(built: Built) -> Case:
     return with_value(graph, "target_axon", two, graph.target_axon[two][::-1])
 
 
-@corrupts("core-graph/pair-drivers")
-def _(built: Built) -> Case:
-    graph = without_splitters(built)
-    bit, core, axon, delay = columns(graph)
-    assert bit[0] != bit[-1]
-    return Case(with_lines(graph, changed(bit, 0, bit[-1]), core, axon, delay))
-
-
 @corrupts("core-graph/pair-type")
 def _(built: Built) -> Case:
     graph = built.graph
     idle = layered(graph)[:, None] & driven(graph) & ~crosspoints(graph).any(axis=2)
-    return with_value(graph, "axon_type", first(idle), 1 - graph.axon_type[first(idle)])
+    return with_value(graph, "axon_type", first(idle), 2)
 
 
 @corrupts("core-graph/pair-weights")

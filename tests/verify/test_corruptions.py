@@ -39,12 +39,20 @@ def test_valid_stages_pass(built: Built):
     assert Case(built.image, against=built.routed).codes() == set()
 
 
-@settings(max_examples=12, deadline=None)
-@given(net=nets(inputs=8), packets=st.sampled_from([1, 3, "all"]), axons=st.sampled_from([16, 22, 40]))
-def test_stages_of_random_nets_pass(net, packets, axons):
+SAVINGS = ("trim_padding", "free_blocks", "share_cores", "drop_unread", "fold_constants")
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    net=nets(inputs=8),
+    packets=st.sampled_from([1, 3, "all"]),
+    axons=st.sampled_from([16, 22, 40]),
+    saved=st.fixed_dictionaries(dict.fromkeys(SAVINGS, st.booleans())),
+)
+def test_stages_of_random_nets_pass(net, packets, axons, saved):
     arch = ARCH.model_copy(update={"axons": axons, "neurons": axons // 8 * 8, "grid": (16, 16), "dead_cores": ()})
     try:
-        built = build(net, arch, packets)
+        built = build(net, arch, packets_per_bit=packets, **saved)
     except InfeasibleError:
         return
     for stage in vars(built).values():
@@ -76,7 +84,7 @@ def test_violations_say_what_where_limit_and_actual(built: Built):
     (violation, *_) = caught.value.violations
     latency = built.graph.latency
     assert violation.code == "core-graph/latency"
-    assert violation.where.startswith("pins of core ")
+    assert violation.where.startswith("pin of core ")
     assert violation.limit == f"tick {latency + 1}, the declared latency"
     assert violation.actual == f"tick {latency}"
 

@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import Int32, Int64
 from scipy import sparse
 
+from tncompile.analysis.rates import neuron_spikes
 from tncompile.ir import INPUT_LAYER, CoreGraph, CoreKind, Record
 
 
@@ -20,32 +21,51 @@ class Arcs(Record):
         cores: how many cores there are.
         source, target: core numbers.
         weight: neurons of the source that send to the target.
+        spikes: of these neurons on sample frames; None if nobody counted any.
+        frames: how many sample frames there were; 0 if nobody counted.
     """
 
     cores: int
     source: Int32[np.ndarray, " arcs"]
     target: Int32[np.ndarray, " arcs"]
     weight: Int64[np.ndarray, " arcs"]
+    spikes: Int64[np.ndarray, " arcs"] | None = None
+    frames: int = 0
+
+    @property
+    def rate(self) -> Int64[np.ndarray, " arcs"]:
+        """Packets along each arc in `frames` + 1 frames: those counted, and one frame in which every neuron spikes.
+
+        So neurons that were silent on all sample frames still count for a little, and where nobody counted, rates
+        are the numbers of neurons.
+        """
+        return self.weight if self.spikes is None else self.weight + self.spikes
 
 
 def arcs(graph: CoreGraph) -> Arcs:
     """Returns who sends to whom, from core to core; output pins and the host's lines are left out."""
-    source, _ = np.nonzero(graph.target_core >= 0)
-    target = graph.target_core[graph.target_core >= 0]
-    weight = sparse.csr_array((np.ones(len(source), np.int64), (source, target)), shape=(graph.cores, graph.cores))
-    weight.sum_duplicates()
-    pairs = weight.tocoo()
+    core, neuron = np.nonzero(graph.target_core >= 0)
+    ends = core, graph.target_core[core, neuron]
+
+    def sums(packets: Int64[np.ndarray, " neurons"]) -> sparse.coo_array:
+        matrix = sparse.csr_array((packets, ends), shape=(graph.cores, graph.cores))
+        matrix.sum_duplicates()  # which keeps zeros, so that two such matrices have their entries in the same places
+        return matrix.tocoo()
+
+    pairs, counted = sums(np.ones(len(core), np.int64)), neuron_spikes(graph)
     return Arcs(
         cores=graph.cores,
         source=pairs.row.astype(np.int32),
         target=pairs.col.astype(np.int32),
         weight=pairs.data,
+        spikes=None if counted is None else sums(counted.spikes[core, neuron]).data,
+        frames=0 if counted is None else counted.frames,
     )
 
 
 def adjacency(arcs: Arcs) -> sparse.csr_array:
-    """Returns the symmetric matrix of weights between different cores, both directions added up."""
-    matrix = sparse.csr_array((arcs.weight, (arcs.source, arcs.target)), shape=(arcs.cores, arcs.cores))
+    """Returns the symmetric matrix of rates (`Arcs.rate`) between different cores, both directions added up."""
+    matrix = sparse.csr_array((arcs.rate, (arcs.source, arcs.target)), shape=(arcs.cores, arcs.cores))
     matrix = sparse.csr_array(matrix + matrix.T)
     matrix.setdiag(0)
     matrix.eliminate_zeros()
@@ -57,8 +77,9 @@ def core_graph(graph: CoreGraph) -> nx.DiGraph:
     """Returns the core graph for scripts.
 
     Nodes are core numbers with the attributes `kind` ("layer" or "splitter"), `layer` (its name, or "input"),
-    `group` and `block`; arcs have the attribute `rate`: neurons that send along it, which stands for the spike rate
-    as long as no activity has been measured.
+    `group` and `block`. Arcs have the attributes `neurons`, those of the source that send to the target, and `rate`,
+    their packets a frame: measured on sample frames and one more frame in which every neuron spikes, or, where
+    nobody counted, the number of neurons. Output pins and the host's lines are left out.
     """
     names = layer_names(graph)
     result = nx.DiGraph()
@@ -71,8 +92,9 @@ def core_graph(graph: CoreGraph) -> nx.DiGraph:
             block=tuple(graph.core_block[core].tolist()),
         )
     pairs = arcs(graph)
-    rows = zip(pairs.source.tolist(), pairs.target.tolist(), pairs.weight.tolist(), strict=True)
-    result.add_weighted_edges_from(rows, weight="rate")
+    rate = pairs.rate if pairs.spikes is None else pairs.rate / (pairs.frames + 1)
+    rows = zip(pairs.source.tolist(), pairs.target.tolist(), pairs.weight.tolist(), rate.tolist(), strict=True)
+    result.add_edges_from((source, target, {"neurons": n, "rate": r}) for source, target, n, r in rows)
     return result
 
 

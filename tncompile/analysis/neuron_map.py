@@ -7,8 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from tncompile.analysis.graph import layer_names
+from tncompile.analysis.utilisation import splitter_neurons
 from tncompile.errors import ConfigError
-from tncompile.ir import INPUT_LAYER, UNUSED, Conv, CoreGraph, CoreKind
+from tncompile.ir import INPUT_LAYER, UNUSED, Conv, CoreGraph
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,7 +57,7 @@ def carried_by(graph: CoreGraph, core: int, neuron: int) -> Carried | None:
     return Carried(
         core=core,
         neuron=neuron,
-        kind=CoreKind(graph.core_kind[core]).name.lower(),
+        kind="splitter" if splitter_neurons(graph)[core, neuron] else "layer",
         layer=layer_names(graph)[layer],
         group=feature // conv.features_per_group,
         x=x,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Int64
+from jaxtyping import Bool, Int64
 
 from tncompile.analysis.graph import layer_names
 from tncompile.ir import UNUSED, CoreGraph, CoreKind
@@ -41,6 +41,24 @@ def axons_used(graph: CoreGraph) -> Int64[np.ndarray, " cores"]:
 def neurons_used(graph: CoreGraph) -> Int64[np.ndarray, " cores"]:
     """Returns how many neurons of each core carry a signal."""
     return (graph.neuron_layer != UNUSED).sum(axis=1)
+
+
+def splitter_neurons(graph: CoreGraph) -> Bool[np.ndarray, "cores neurons"]:
+    """Returns which neurons only repeat a signal; a core of any kind may hold some."""
+    return (graph.neuron_layer != UNUSED) & (graph.neurons.weights == 1).all(axis=1)[graph.neuron_type]
+
+
+def shared_cores(graph: CoreGraph) -> Bool[np.ndarray, " cores"]:
+    """Returns which cores hold neurons of another layer, group or kind than they were opened for."""
+    repeats = splitter_neurons(graph)
+    splitters = (graph.core_kind == CoreKind.SPLITTER)[:, None]
+    convs = [layer.conv for layer in graph.source.source.layers]
+    layer = np.clip(graph.neuron_layer, 0, None)
+    features, groups = (np.array([getattr(conv, name) for conv in convs])[layer] for name in ("features", "groups"))
+    group = graph.neuron_index % features // (features // groups)
+    own = (graph.neuron_layer == graph.core_layer[:, None]) & (repeats == splitters)
+    own &= splitters | (group == graph.core_group[:, None])
+    return np.asarray(((graph.neuron_layer != UNUSED) & ~own).any(axis=1))
 
 
 def utilisation(graph: CoreGraph) -> tuple[LayerUtilisation, ...]:

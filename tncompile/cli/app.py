@@ -115,6 +115,21 @@ Neuron = Annotated[
 Graph = Annotated[
     Path | None, typer.Option("--graph", metavar="FILE", help="Write the core graph as GraphML, for networkx or Gephi.")
 ]
+Plot = Annotated[
+    Path | None, typer.Option("--plot", metavar="FILE", help="Draw a picture, .png or .svg; needs matplotlib.")
+]
+What = Annotated[
+    str | None,
+    typer.Option(
+        "--what", metavar="NAMES", help="Draw these of placement,links,utilisation,wirelength. [default: all]"
+    ),
+]
+Spikes = Annotated[
+    Path | None, typer.Option("--spikes", metavar="FILE", help="Weigh links with these spikes, of simulate --record.")
+]
+SampleFrames = Annotated[
+    int | None, typer.Option("--frames", metavar="N", min=1, help="Weigh links with the spikes of N test images.")
+]
 Value = Annotated[
     str | None,
     typer.Option("--value", metavar="LAYER,X,Y,FEATURE", help="Say which neurons carry a value of a layer's output."),
@@ -348,21 +363,61 @@ def inspect(
     neuron: Neuron = None,
     value: Value = None,
     graph: Graph = None,
+    plot: Plot = None,
+    what: What = None,
+    spikes: Spikes = None,
+    frames: SampleFrames = None,
+    random_images: RandomImages = False,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Say what is in a run folder or file: layers, cores a layer, utilisation, limits used."""
+    """Say what is in a run folder or file, and draw it: layers, cores, utilisation, limits used, busiest links."""
     from tncompile import workflow
-    from tncompile.report.inspect import inspect_neuron, inspect_path, inspect_value, write_graph
+    from tncompile.report.inspect import (
+        board_view,
+        inspect_activity,
+        inspect_neuron,
+        inspect_path,
+        inspect_value,
+        write_graph,
+    )
+    from tncompile.report.plots import asked, write_plot
 
-    if neuron is None and value is None and graph is None:
-        found = inspect_path(path)
-    else:
-        cores = workflow.read_core_graph(workflow.RunFolder(path))
-        found = {} if neuron is None else inspect_neuron(cores, neuron)
-        found |= {} if value is None else inspect_value(cores, value)
-        found |= {} if graph is None else write_graph(cores, graph)
+    shown = asked(plot, what)
+    with interruptible(lambda: "nothing was written"):
+        activity = _activity(path, spikes, frames, random_images, quiet)
+        found = {}
+        if neuron is not None or value is not None or graph is not None:
+            cores = workflow.read_core_graph(workflow.RunFolder(path))
+            found |= {} if neuron is None else inspect_neuron(cores, neuron)
+            found |= {} if value is None else inspect_value(cores, value)
+            found |= {} if graph is None else write_graph(cores, graph)
+        found |= {} if activity is None else inspect_activity(path, activity)
+        if plot is not None:
+            write_plot(plot, board_view(path, activity), shown)
+            found |= {"plot": str(plot), "shows": ", ".join(shown)}
+        found = found or inspect_path(path)
     _print(found, found, as_json, quiet, to_stderr=as_json)
+
+
+def _activity(path: Path, spikes: Path | None, frames: int | None, random_images: bool, quiet: bool) -> Any:
+    """Returns the spikes that links are to be weighed with; None: none were asked for."""
+    from tncompile.errors import ConfigError
+
+    if spikes is not None and frames is not None:
+        raise ConfigError("--frames: the spikes are those of --spikes; leave one of the two out")
+    if random_images and frames is None:
+        raise ConfigError("--random-images: says what --frames N are; give that too, or leave it out")
+    if spikes is None and frames is None:
+        return None
+    from tncompile.chip_run import open_chip
+    from tncompile.report.activity import folder_activity, recorded_activity
+    from tncompile.workflow import RunFolder
+
+    if spikes is not None:
+        return recorded_activity(spikes, open_chip(path).image)
+    with _terminal(quiet) as terminal:
+        return folder_activity(RunFolder(path), frames or 0, terminal, random=random_images)
 
 
 def _print(found: dict[str, Any], summary: dict[str, Any], as_json: bool, quiet: bool, *, to_stderr: bool) -> None:

@@ -6,7 +6,16 @@ LogicalNet → TrinaryNet → CoreGraph → PartitionedGraph → PlacedChip → 
 from tncompile.ir.base import Record, Stage
 from tncompile.ir.core_graph import INPUT_LAYER, NO_TARGET, OUTPUT_PIN, UNUSED, CoreGraph, CoreKind, InputLines
 from tncompile.ir.image import ChipImage, Host, InputPackets
-from tncompile.ir.logical import NORM_EPSILON, BatchNorm, Conv, LogicalLayer, LogicalNet, Readout, Transduction
+from tncompile.ir.logical import (
+    NORM_EPSILON,
+    BatchNorm,
+    Conv,
+    LogicalLayer,
+    LogicalNet,
+    Readout,
+    SpikeCounts,
+    Transduction,
+)
 from tncompile.ir.neuron import NeuronTable, ResetMode, stateless_table
 from tncompile.ir.partitioned import PartitionedGraph
 from tncompile.ir.placed import PlacedChip
@@ -18,6 +27,6 @@ __all__ = [
     "INPUT_LAYER", "NORM_EPSILON", "NO_TARGET", "OUTPUT_PIN", "SCHEMES", "UNUSED",
     "BatchNorm", "ChipImage", "Conv", "CoreGraph", "CoreKind", "Direction", "Host", "InputLines", "InputPackets",
     "LogicalLayer", "LogicalNet", "NeuronTable", "PairScheme", "PartitionedGraph", "PlacedChip", "Readout", "Record",
-    "ResetMode", "RoutedChip", "Stage", "SynapseScheme", "Transduction", "TrinaryNet", "check_fan_in",
+    "ResetMode", "RoutedChip", "SpikeCounts", "Stage", "SynapseScheme", "Transduction", "TrinaryNet", "check_fan_in",
     "stateless_table",
 ]  # fmt: skip

@@ -23,7 +23,7 @@ UNUSED = -2
 
 
 class CoreKind(IntEnum):
-    """What a core is for."""
+    """What a core was opened for."""
 
     LAYER = 0
     SPLITTER = 1
@@ -52,7 +52,10 @@ class InputLines(Record):
 class CoreGraph(Stage):
     """Cores, their crossbars and neurons, and who sends to whom.
 
-    Cores are in the order of the data's way through them: the input's splitters, layer 0, the splitters behind it,
+    A core is labelled by what it was opened for: a block of a layer, or splitters behind a layer. It may hold other
+    blocks and splitters too, of any layer, as far as its axons and neurons go.
+
+    Cores are in the order of the data's way by their labels: the input's splitters, layer 0, the splitters behind it,
     layer 1, …; within a layer by group, block (y, then x) and feature chunk. Within a core, a neuron's row carries
     one copy of one signal. A signal is a value of a layer's output map, or an input bit (layer −1); all its copies
     are equal. `neuron_layer`, `neuron_index` and `neuron_copy` say which signal and copy each neuron carries; the
@@ -60,9 +63,10 @@ class CoreGraph(Stage):
 
     Invariants:
         - every used axon is driven by exactly one neuron or input line, and no unused one is;
-        - both axons of a pair, and all copies of a signal, carry the same spikes at the same ticks;
-        - the crossbars decode to the weights of `source`, position by position;
-        - every path from the input to a core takes the same number of ticks; `latency` is that to the output pins;
+        - all copies of a signal spike alike;
+        - the crossbars decode to the weights of `source`, position by position, but that values which are constant or
+          which nobody needs may be missing; what constant ones add stands in their readers' leaks;
+        - every path from the input to a neuron takes the same number of ticks; `latency` is that to the output pins;
         - pin p is value p of the last layer's output map;
         - every core has a used neuron with a target.
 
@@ -71,9 +75,9 @@ class CoreGraph(Stage):
         scheme: name of the synapse scheme.
         latency: ticks from a frame's entry to its spikes on the output pins [tick].
         core_kind: a `CoreKind` each.
-        core_layer: the layer that a core computes; for a splitter the layer whose output it copies, −1 = the input.
+        core_layer: the layer that a core was opened for; for splitters the one whose output they copy, −1 = the input.
         core_group: group within the layer, −1 for splitters.
-        core_block: x0, y0, x1, y1 of a box around the output positions that the core computes (end exclusive); for
+        core_block: x0, y0, x1, y1 of a box around the output positions of its first block (end exclusive); for
             splitters 0.
         core_crossbar: row of `crossbars`.
         crossbars: shared by the cores that have the same; bit `neuron % 8` (least significant first) of byte [axon,

@@ -153,6 +153,19 @@ class Readout(Record):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class SpikeCounts(Record):
+    """How often each value of each layer spikes on sample frames.
+
+    Attributes:
+        frames: how many there are.
+        spikes: one array [value] a layer, the transduction first; values in flat order (see `Conv`).
+    """
+
+    frames: int
+    spikes: tuple[Int32[np.ndarray, "..."], ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class LogicalNet(Stage):
     """The exported model.
 
@@ -160,10 +173,19 @@ class LogicalNet(Stage):
         - the input shape of each layer is the output shape of the one before, from the transduction on;
         - groups divide channels and features; permutations are permutations;
         - all real numbers are finite, hidden weights within ±1, standard deviations not negative;
-        - the readout reads every feature of the last layer or says −1, and every class has a feature.
+        - the readout reads every feature of the last layer or says −1, and every class has a feature;
+        - no value spikes more often than there are sample frames.
+
+    Attributes:
+        name: of the net, for reports.
+        transduction: the first layer.
+        layers: the on-chip layers.
+        readout: which class each feature of the last layer votes for.
+        spike_counts: spikes on sample frames, for passes that weigh arcs by their traffic; None if nobody counted any.
     """
 
     name: str
     transduction: Transduction
     layers: tuple[LogicalLayer, ...]
     readout: Readout
+    spike_counts: SpikeCounts | None = None

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from tncompile.nn.export import export_network
     from tncompile.nn.network import Network, assume_statistics, build_network
-    from tncompile.nn.store import load_model, read_model, save_model
+    from tncompile.nn.store import load_model, load_spike_counts, read_model, save_model
 
 _HOMES = {
     "Network": "network",
@@ -19,6 +19,7 @@ _HOMES = {
     "build_network": "network",
     "export_network": "export",
     "load_model": "store",
+    "load_spike_counts": "store",
     "read_model": "store",
     "save_model": "store",
 }
@@ -29,6 +30,7 @@ __all__ = [
     "build_network",
     "export_network",
     "load_model",
+    "load_spike_counts",
     "read_model",
     "save_model",
 ]

@@ -5,16 +5,17 @@ from __future__ import annotations
 import numpy as np
 
 from tncompile.errors import ArtifactError
-from tncompile.ir import LogicalLayer, LogicalNet, Transduction
+from tncompile.ir import LogicalLayer, LogicalNet, SpikeCounts, Transduction
 from tncompile.nn.network import Network
 
 
-def export_network(network: Network, name: str) -> LogicalNet:
+def export_network(network: Network, name: str, spike_counts: SpikeCounts | None = None) -> LogicalNet:
     """Returns the network as plain arrays, with nothing folded or rounded yet.
 
     Args:
         network: the trained model.
         name: of the net, for reports.
+        spike_counts: what `Network.spike_counts` counted on sample images, if anybody did.
 
     Raises:
         ArtifactError: a tensor is not finite.
@@ -41,6 +42,7 @@ def export_network(network: Network, name: str) -> LogicalNet:
             for layer in network.layers
         ),
         readout=network.readout,
+        spike_counts=spike_counts,
     )
 
 

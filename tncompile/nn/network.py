@@ -15,7 +15,7 @@ from jaxtyping import Array, Bool, Float, Int, UInt8, UInt16
 from tncompile.arch import ChipArch
 from tncompile.config.net import NetConfig
 from tncompile.errors import InternalError
-from tncompile.ir import SCHEMES, Conv, Readout, check_fan_in
+from tncompile.ir import SCHEMES, Conv, Readout, SpikeCounts, check_fan_in
 from tncompile.nn.fold import thresholds
 from tncompile.nn.geometry import geometry
 from tncompile.nn.layers import Map, TransductionConv, TrinaryConv
@@ -95,6 +95,17 @@ class Network(nnx.Module):
         """Returns the bits that enter the chip and those that leave it, in the flat order [y, x, feature]."""
         return self._in_batches(_spikes, x)
 
+    def spike_counts(self, x: Pixels) -> SpikeCounts:
+        """Returns how often each value of each layer spikes on these images, in inference mode."""
+        arguments = (*nnx.split(self), self.thresholds())
+        convs = (self.transduction.conv, *(layer.conv for layer in self.layers))
+        spikes = [np.zeros(conv.outputs, np.int32) for conv in convs]
+        for batch, images in _batches(x):
+            kept = np.arange(len(batch)) < images
+            for total, counted in zip(spikes, _value_counts(*arguments, batch, kept), strict=True):
+                total += np.asarray(counted)
+        return SpikeCounts(frames=len(x), spikes=tuple(spikes))
+
     def thresholds(self) -> tuple[Float[np.ndarray, " features"], ...]:
         """Returns the integer sums from which on features spike, one array a layer, exact in float32."""
         first = self.transduction
@@ -106,12 +117,7 @@ class Network(nnx.Module):
     def _in_batches(self, function: Callable[..., Any], x: Pixels) -> Any:
         """Returns what a jitted function gives for all images, in batches of one shape."""
         arguments = (*nnx.split(self), self.thresholds())
-        size = max(1, min(len(x), INFERENCE_BATCH))
-        parts = []
-        for start in range(0, max(1, len(x)), size):
-            batch = x[start : start + size]
-            padded = np.pad(batch, [(0, size - len(batch)), (0, 0), (0, 0), (0, 0)])
-            parts.append(jax.tree.map(np.asarray, function(*arguments, padded)))
+        parts = [jax.tree.map(np.asarray, function(*arguments, batch)) for batch, _ in _batches(x)]
         return jax.tree.map(lambda *arrays: np.concatenate(arrays)[: len(x)], *parts)
 
     def tensors(self) -> Iterator[tuple[str, nnx.Variable]]:
@@ -219,20 +225,28 @@ def _means(y: Map, readout: Readout, sizes: Int[np.ndarray, " classes"]) -> Floa
     return (jnp.asarray(weights) @ y.mean((1, 2))).T
 
 
-def _infer(network: Network, folded: tuple[Array, ...], x: Array) -> tuple[Float[Array, "..."], ...]:
-    """Returns the input and output bits of the chip as maps, by the folded thresholds."""
+def _batches(x: Pixels) -> Iterator[tuple[Pixels, int]]:
+    """Yields images in batches of one shape, so that XLA compiles once, and how many of each are no padding."""
+    size = max(1, min(len(x), INFERENCE_BATCH))
+    for start in range(0, max(1, len(x)), size):
+        batch = x[start : start + size]
+        yield np.pad(batch, [(0, size - len(batch)), (0, 0), (0, 0), (0, 0)]), len(batch)
+
+
+def _infer(network: Network, folded: tuple[Array, ...], x: Array) -> Iterator[Map]:
+    """Yields the bits of each layer as maps, those that enter the chip first, by the folded thresholds."""
     first, *others = folded
-    entering = (network.transduction.sums(channel_major(x)) >= first[:, None, None, None]).astype(jnp.float32)
-    y = entering
+    y = (network.transduction.sums(channel_major(x)) >= first[:, None, None, None]).astype(jnp.float32)
+    yield y
     for layer, threshold in zip(network.layers, others, strict=True):
         y = (layer.sums(y) >= threshold[:, None, None, None]).astype(jnp.float32)
-    return entering, y
+        yield y
 
 
 @partial(jax.jit, static_argnums=0)
 def _counts(graphdef: nnx.GraphDef, state: Any, folded: tuple[Array, ...], x: Array) -> Int[Array, "n classes"]:
     network = nnx.merge(graphdef, state)
-    _, y = _infer(network, folded, x)
+    *_, y = _infer(network, folded, x)
     members = np.arange(network.readout.classes)[:, None] == network.readout.feature_class
     # Integers, since a mean over positions need not be exact; a feature's count is at most its positions.
     counts = y.sum((1, 2)).astype(jnp.int32)
@@ -243,6 +257,16 @@ def _counts(graphdef: nnx.GraphDef, state: Any, folded: tuple[Array, ...], x: Ar
 def _spikes(
     graphdef: nnx.GraphDef, state: Any, folded: tuple[Array, ...], x: Array
 ) -> tuple[Bool[Array, "n inputs"], Bool[Array, "n outputs"]]:
-    maps = _infer(nnx.merge(graphdef, state), folded, x)
-    entering, leaving = (jnp.transpose(m, (3, 1, 2, 0)).reshape(m.shape[3], -1).astype(bool) for m in maps)
+    first, *_, last = _infer(nnx.merge(graphdef, state), folded, x)
+    entering, leaving = (jnp.transpose(m, (3, 1, 2, 0)).reshape(m.shape[3], -1).astype(bool) for m in (first, last))
     return entering, leaving
+
+
+@partial(jax.jit, static_argnums=0)
+def _value_counts(
+    graphdef: nnx.GraphDef, state: Any, folded: tuple[Array, ...], x: Array, kept: Bool[Array, " n"]
+) -> list[Int[Array, " values"]]:
+    """Returns each layer's spikes on the images that are kept, one number a value in the flat order [y, x, feature]."""
+    maps = _infer(nnx.merge(graphdef, state), folded, x)
+    counts = ((m * kept).sum(axis=3).astype(jnp.int32) for m in maps)  # a batch is small: exact in float32
+    return [jnp.transpose(count, (1, 2, 0)).ravel() for count in counts]

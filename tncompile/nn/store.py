@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from tncompile.errors import ArtifactError
+from tncompile.ir import SpikeCounts
 from tncompile.ir.tensors import read_tensors, write_tensors
 from tncompile.nn.export import check_finite
 from tncompile.nn.network import Network
@@ -17,19 +18,26 @@ MODEL = "model"
 """Kind of file that `save_model` writes."""
 VERSION = 1
 
+_FRAMES = "samples/frames"
 
-def save_model(path: Path, network: Network, meta: dict[str, Any]) -> None:
+
+def save_model(path: Path, network: Network, meta: dict[str, Any], spike_counts: SpikeCounts | None = None) -> None:
     """Writes a model file, whole or not at all.
 
     Args:
         path: the file.
         network: the model.
         meta: what goes with it, as JSON: the net, the seed, whether it is trained.
+        spike_counts: of the model on sample images, if anybody counted.
 
     Raises:
         ArtifactError: the file cannot be written.
     """
-    write_tensors(path, MODEL, _tensors(network), meta)
+    counts = {}
+    if spike_counts is not None:
+        counts = dict(zip(_count_names(network), spike_counts.spikes, strict=True))
+        counts[_FRAMES] = np.array([spike_counts.frames], np.int32)
+    write_tensors(path, MODEL, _tensors(network) | counts, meta)
 
 
 def load_model(path: Path, network: Network) -> dict[str, Any]:
@@ -47,7 +55,7 @@ def load_model(path: Path, network: Network) -> dict[str, Any]:
             that are not finite.
     """
     meta, tensors = read_model(path)
-    expected = _tensors(network)
+    expected = _tensors(network) | (_no_counts(network) if _FRAMES in tensors else {})
     for name in sorted(expected.keys() | tensors.keys()):
         want, have = _described(expected.get(name)), _described(tensors.get(name))
         if want != have:
@@ -63,6 +71,20 @@ def load_model(path: Path, network: Network) -> dict[str, Any]:
     return meta
 
 
+def load_spike_counts(path: Path, network: Network) -> SpikeCounts | None:
+    """Returns the spikes on sample images in a model file that `load_model` takes, None if nobody counted any.
+
+    Raises:
+        ArtifactError: as `read_model`.
+    """
+    _, tensors = read_model(path)
+    if _FRAMES not in tensors:
+        return None
+    return SpikeCounts(
+        frames=int(tensors[_FRAMES][0]), spikes=tuple(tensors[name] for name in _count_names(network))
+    )  # fmt: skip
+
+
 def read_model(path: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     """Returns the `meta` and the tensors of a model file by name, `layer/tensor`, after checking the whole file.
 
@@ -76,6 +98,17 @@ def _tensors(network: Network) -> dict[str, np.ndarray]:
     tensors = {name: np.asarray(variable[...]) for name, variable in network.tensors()}
     # The permutations follow from the seed; they are stored so that a model is never run with those of another seed.
     return tensors | {f"{layer.conv.name}/permutation": layer.conv.permutation for layer in network.layers}
+
+
+def _count_names(network: Network) -> list[str]:
+    return [f"{layer.conv.name}/spikes" for layer in (network.transduction, *network.layers)]
+
+
+def _no_counts(network: Network) -> dict[str, np.ndarray]:
+    """Returns tensors of the shapes that spike counts have."""
+    outputs = [layer.conv.outputs for layer in (network.transduction, *network.layers)]
+    spikes = (np.zeros(values, np.int32) for values in outputs)
+    return {_FRAMES: np.zeros(1, np.int32), **dict(zip(_count_names(network), spikes, strict=True))}
 
 
 def _described(tensor: np.ndarray | None) -> str:

@@ -9,15 +9,19 @@ from typing import Any
 import networkx as nx
 import numpy as np
 
+from tncompile import workflow
 from tncompile.analysis.graph import core_graph
 from tncompile.analysis.neuron_map import carried_by, neurons_of
+from tncompile.analysis.traffic import Activity, busiest_links, chip_traffic, packet_counts, paths, traffic
 from tncompile.analysis.utilisation import utilisation
 from tncompile.arch import ChipArch
 from tncompile.chip_run import IMPORTED, open_chip, read_import
+from tncompile.config.experiment import load_experiment
 from tncompile.errors import ArtifactError, ConfigError
 from tncompile.ir import (
     ChipImage,
     CoreGraph,
+    Direction,
     LogicalNet,
     PartitionedGraph,
     PlacedChip,
@@ -27,6 +31,10 @@ from tncompile.ir import (
 )
 from tncompile.ir.io import StageHeader, atomic_write, read_header, read_stage
 from tncompile.ir.text import digest
+from tncompile.report.plots.view import BoardView, view_of_image, view_of_stage
+
+BUSIEST = 10
+"""Busiest links that are listed."""
 
 _MODELS = ("model.safetensors", "untrained.safetensors")
 _IMAGE = "chip.safetensors"
@@ -87,6 +95,89 @@ def write_graph(graph: CoreGraph, path: Path) -> dict[str, Any]:
     return {"graph": str(path), "cores": digraph.number_of_nodes(), "arcs": digraph.number_of_edges()}
 
 
+def inspect_activity(path: Path, activity: Activity) -> dict[str, Any]:
+    """Returns what spikes load on the links of a chip.
+
+    Args:
+        path: a run or import folder, or a chip image.
+        activity: its neurons' spikes.
+
+    Raises:
+        ArtifactError: there is no chip image.
+        SimulationError: the spikes are those of another chip.
+    """
+    image = open_chip(path).image
+    packets = paths(image)
+    sent = packet_counts(packets, activity)
+    hops = np.abs(packets.dx.astype(np.int64)) + np.abs(packets.dy.astype(np.int64))
+    return {
+        "activity": activity.source,
+        "ticks": activity.ticks,
+        "spikes": int(activity.spikes.sum()),
+        "spikes_to_cores": int(sent.sum()),
+        "hops_per_spike": float((sent * hops).sum() / max(int(sent.sum()), 1)),
+        **_loads(image, ChipArch.model_validate_json(image.arch), activity),
+    }
+
+
+def board_view(path: Path, activity: Activity | None = None) -> BoardView:
+    """Returns what pictures show of a run or import folder, or of a chip image.
+
+    Args:
+        path: the folder or file.
+        activity: spikes to weigh ways and links with; None: every neuron counts once.
+
+    Raises:
+        ArtifactError: there is none, it is damaged, or nothing is placed yet.
+        SimulationError: the spikes are those of another chip.
+    """
+    folder = workflow.RunFolder(path)
+    if not path.exists():
+        raise ArtifactError(f"{path}: there is no such file or folder; check the path")
+    if not path.is_dir() or (path / IMPORTED).exists() or not folder.experiment.is_file():
+        image = open_chip(path).image
+        return view_of_image(image, ChipArch.model_validate_json(image.arch), activity)
+    arch = load_experiment(folder.experiment).arch
+    stages = {p.gives: p.name for p in workflow.DEFAULT_PIPELINE if p.gives in (PlacedChip, RoutedChip)}
+    name = next((stages[kind] for kind in (RoutedChip, PlacedChip) if folder.stage(stages[kind]).exists()), None)
+    if name is None:
+        raise ArtifactError(
+            f"{folder.stage(stages[PlacedChip])}: is missing, so no core has a place yet; go on with 'tncompile "
+            "compile'"
+        )
+    stage = workflow.read_stages(folder, name)
+    assert isinstance(stage, PlacedChip | RoutedChip)
+    return view_of_stage(stage, arch, activity)
+
+
+def _loads(chip: RoutedChip | ChipImage, arch: ChipArch, activity: Activity | None = None) -> dict[str, Any]:
+    """Returns the busiest links, and what crosses the edges of chips if there are several."""
+    load = traffic(paths(chip), arch.size, activity)
+
+    def figures(packets: int) -> dict[str, Any]:
+        return {"arcs": packets} if activity is None else {"spikes_a_tick": packets / activity.ticks, "spikes": packets}
+
+    def amount(packets: int) -> int | float:
+        return packets if activity is None else packets / activity.ticks
+
+    return {
+        "busiest_links": [
+            {"x": at.x, "y": at.y, "to": at.direction.name.lower(), **figures(at.packets), "chip_edge": at.edge}
+            for at in busiest_links(load, arch, BUSIEST)
+        ],
+        "chip_edges": [
+            {
+                "chip": at.chip,
+                **{side.name.lower(): amount(at.leaving[side]) for side in Direction},
+                "entering": amount(at.entering),
+                "all": amount(at.all),
+                "limit_%": 100 * amount(at.all) / arch.edge_spikes_per_tick,
+            }
+            for at in chip_traffic(load, arch)
+        ],
+    }
+
+
 def _numbers(option: str, parts: list[str], form: str, example: str, count: int) -> list[int]:
     try:
         numbers = [int(part) for part in parts]
@@ -110,12 +201,13 @@ def _folder(path: Path) -> dict[str, Any]:
     if models:
         found["models"] = [row for model in models for row in _model(model)["models"]]
         found["weights"] = [row for model in models for row in _model(model)["weights"]]
-    if stages:
-        stage = None
-        for file in stages:
-            stage = _read(file, read_header(file), stage)
-            if not isinstance(stage, ChipImage):
-                found |= {k: v for k, v in _describe(stage).items() if k != "kind"}
+    stage, experiment = None, workflow.RunFolder(path).experiment
+    for file in stages:
+        stage = _read(file, read_header(file), stage)
+        if not isinstance(stage, ChipImage):
+            found |= {k: v for k, v in _describe(stage).items() if k != "kind"}
+        if isinstance(stage, RoutedChip) and experiment.is_file() and not (path / _IMAGE).exists():
+            found |= _loads(stage, load_experiment(experiment).arch)
     if (path / _IMAGE).exists():
         found |= {k: v for k, v in _file(path / _IMAGE).items() if k not in ("kind", "file")}
     return found
@@ -268,6 +360,7 @@ def _image(image: ChipImage) -> dict[str, Any]:
         "latency_ticks": image.latency if image.latency >= 0 else "not known",
         "digest": digest(image),
         "limits": [{"what": what, "used": used, "limit": limit} for what, used, limit in limits],
+        **_loads(image, arch),
     }
 
 

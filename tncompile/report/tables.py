@@ -23,6 +23,8 @@ def summary_rows(results: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
             splitters = compiled["splitter_cores"]
             chips = f" on {_count(compiled['chips'], 'chip')}" if "chips" in compiled else ""
             yield "cores", f"{compiled['cores']:,}{chips}, {splitters:,} of them splitters"
+            if "cores_at_least" in compiled:
+                yield "lower bound", f"{compiled['cores_at_least']:,} cores by the net's shape, whatever its weights"
         if "wirelength" in compiled:
             yield "wirelength", f"{compiled['wirelength']:,} hops, {compiled['hops_per_spike']:.2f} a spike"
         yield "compiled", f"in {compiled['seconds']:.1f} s"

@@ -296,7 +296,7 @@ class NpzTable:
         self._members = npz_members(path) if members is None else members
         self.names = tuple(self._members)
         for name, member in self._members.items():
-            if member.dtype.kind not in "iu" or len(member.shape) != 1:
+            if member.dtype.kind not in "biu" or len(member.shape) != 1:
                 raise ArtifactError(
                     f"{path}: {name} is {member.dtype.name} {list(member.shape)}, must be a list of whole numbers"
                 )
@@ -362,7 +362,7 @@ class ParquetTable:
             schema = file.schema_arrow
         self.names = tuple(schema.names)
         for field in schema:
-            if not arrow.types.is_integer(field.type):
+            if not (arrow.types.is_integer(field.type) or arrow.types.is_boolean(field.type)):
                 raise ArtifactError(f"{path}: {field.name} is {field.type}, must be a column of whole numbers")
 
     def chunks(self) -> Iterator[Columns]:

@@ -2,16 +2,22 @@
 
 The check starts from what stands in the crossbars and in the targets. Who drives an axon says which signal the axon
 carries; an axon's type and a neuron's weights say what a crosspoint is worth; so each neuron has an integer weight
-for each signal, which must be the filter's of `source` at the neuron's position.
+for each signal, which must be the filter's of `source` at the neuron's position. An input may only be missing if its
+weight is 0, or if it is constant and stands in the leak.
+
+A core is labelled by what it was opened for, and may hold other neurons too: what a neuron is for is told by what it
+carries and hears, not by its core.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from typing import SupportsIndex
 
 import numpy as np
-from jaxtyping import Bool, Int64
+from jaxtyping import Bool, Int8, Int64
 
 from tncompile.arch import ChipArch
 from tncompile.ir import (
@@ -26,6 +32,7 @@ from tncompile.ir import (
     NeuronTable,
     ResetMode,
 )
+from tncompile.verify.constants import constant_signals
 from tncompile.verify.findings import Findings
 from tncompile.verify.neurons import check_table
 
@@ -39,23 +46,22 @@ CODES: dict[str, str] = {
     "core-graph/unused-neuron": "an unused neuron has type 0, no index, no copy, no target and no crosspoint",
     "core-graph/block": "a layer core's block is within its layer's map; a splitter has none, and no group",
     "core-graph/order": "cores are in the order of the data's way, then group, block and feature",
-    "core-graph/neuron-place": "a core's neurons carry signals of its layer, block and group",
-    "core-graph/copy": "copies of a signal are numbered from 0, each once, layer cores first",
-    "core-graph/orphan": "every core is reached from the input and has a used neuron with a target",
+    "core-graph/neuron-place": "a core holds a neuron of the layer, block and group that it is labelled with",
+    "core-graph/copy": "copies of a signal are numbered from 0, each once, those that compute it before splitters",
+    "core-graph/orphan": "every neuron that hears anything is reached from the input; every core sends somewhere",
     "core-graph/delay": "delays are 1 to the chip's longest, 1 on a pin, 0 without a target",
     "core-graph/line-order": "input lines are sorted by bit, core and axon",
     "core-graph/axon-drivers": "an axon is driven by at most one neuron or input line",
     "core-graph/axon-undriven": "an axon with crosspoints is driven",
-    "core-graph/alignment": "all axons of a core receive a frame at the same tick",
+    "core-graph/alignment": "all axons that a neuron hears receive a frame at the same tick",
     "core-graph/latency": "all output pins fire at the declared latency",
     "core-graph/pin": "pin p is value p of the last layer, each once",
-    "core-graph/pair-drivers": "both axons of a pair carry the same signal",
-    "core-graph/pair-type": "the axons of a pair have types 0 and 1",
+    "core-graph/pair-type": "driven axons have type 0 or 1",
     "core-graph/pair-weights": "a layer's neuron has weights −1 and 1 for axons of types 0 and 1",
-    "core-graph/pair-crosspoints": "at most one crosspoint of a pair is set",
+    "core-graph/pair-crosspoints": "a neuron hears an input through one crosspoint at most",
     "core-graph/axon-stray": "an axon carries a signal that its core reads",
     "core-graph/weight": "crosspoints, axon types and neuron weights give the trinary weights",
-    "core-graph/leak": "a neuron has its feature's leak",
+    "core-graph/leak": "a neuron has its feature's leak, and what missing constant inputs add",
     "core-graph/splitter": "a splitter neuron repeats exactly one axon: weight 1, no leak",
     "core-graph/splitter-signal": "a splitter neuron carries the signal of its axon",
 }
@@ -76,15 +82,17 @@ def verify(stage: CoreGraph, arch: ChipArch) -> None:
 
     signals = _Signals.of(stage)
     used = stage.neuron_layer != UNUSED
+    splits = used & (stage.neurons.weights == 1).all(axis=1)[stage.neuron_type]
+    splits |= stage.neuron_layer == INPUT_LAYER  # nobody computes input bits
     _neurons(found, stage, used)
-    _cores(found, stage, used)
-    _copies(found, stage, signals, used)
+    _cores(found, stage, used, splits)
+    _copies(found, stage, signals, used, splits)
     _pins(found, stage)
     carried, readable = _axons(found, stage, signals)
-    _timing(found, stage, arch)
     if stage.scheme == "pair":
-        readable &= _pairs(found, stage, used, carried)
-    _decode(found, stage, signals, used, carried, readable)
+        _pairs(found, stage, used & ~splits, carried)
+    tick = _timing(found, stage, arch)
+    _decode(found, stage, arch, signals, splits, carried, readable, tick)
     found.check()
 
 
@@ -240,7 +248,12 @@ def _stateless(table: NeuronTable) -> Bool[np.ndarray, " types"]:
     return spike & silence & ~stochastic & ~table.leak_reversal & (table.initial == 0)
 
 
-def _cores(found: Findings, stage: CoreGraph, used: Bool[np.ndarray, "cores neurons"]) -> None:
+def _cores(
+    found: Findings,
+    stage: CoreGraph,
+    used: Bool[np.ndarray, "cores neurons"],
+    splits: Bool[np.ndarray, "cores neurons"],
+) -> None:
     net = stage.source.source
     convs = [layer.conv for layer in net.layers]
     layered = stage.core_kind == CoreKind.LAYER
@@ -273,21 +286,22 @@ def _cores(found: Findings, stage: CoreGraph, used: Bool[np.ndarray, "cores neur
     group = feature // np.maximum(features // groups, 1)[:, None]
     in_block = (x >= x0[:, None]) & (x < x1[:, None]) & (y >= y0[:, None]) & (y < y1[:, None])
     in_group = group == stage.core_group[:, None]
-    # What a core with a wrong block should hold, nobody knows.
-    in_place = (in_block & in_group) | ~whole[:, None] | ~layered[:, None]
+    of_label = used & (stage.neuron_layer == stage.core_layer[:, None])
+    of_label &= np.where(layered[:, None], ~splits & in_block & in_group, splits)
     found.add_each(
         "core-graph/neuron-place",
-        used & ~((stage.neuron_layer == stage.core_layer[:, None]) & in_place),
-        lambda c, n: (
-            _neuron(c, n),
-            f"a value of layer {stage.core_layer[c]}" + (", in the core's block and group" if layered[c] else ""),
-            f"value {stage.neuron_index[c, n]} of layer {stage.neuron_layer[c, n]}",
+        ~of_label.any(axis=1) & used.any(axis=1) & (whole | ~layered),
+        lambda c: (
+            f"core {c}",
+            f"a neuron of layer {stage.core_layer[c]}" + (", in the core's block and group" if layered[c] else ""),
+            "none",
         ),
     )
 
     # Splitters stand behind the layer that they copy. Their trees have no order but that sources come first.
     way = 2 * stage.core_layer.astype(np.int64) + ~layered
-    first = np.where(used, feature, features[:, None]).min(axis=1, initial=np.iinfo(np.int64).max)
+    none = np.iinfo(np.int64).max
+    first = np.where(of_label, feature, none).min(axis=1, initial=none)
     keys = np.stack([way, *np.where(layered, [stage.core_group, y0, x0, first], 0)], axis=1)
     step = np.diff(keys, axis=0)
     leading = step[np.arange(len(step)), (step != 0).argmax(axis=1)]
@@ -296,19 +310,20 @@ def _cores(found: Findings, stage: CoreGraph, used: Bool[np.ndarray, "cores neur
         leading < 0,
         lambda c: (f"cores {c} and {c + 1}", "ordered by way, group, y, x, feature", keys[c : c + 2].tolist()),
     )
-    found.add_each(
-        "core-graph/order",
-        (stage.target_core >= 0) & (stage.target_core <= np.arange(stage.cores)[:, None]),
-        lambda c, n: (_neuron(c, n), f"a target core above {c}", stage.target_core[c, n]),
-    )
 
 
-def _copies(found: Findings, stage: CoreGraph, signals: _Signals, used: Bool[np.ndarray, "cores neurons"]) -> None:
+def _copies(
+    found: Findings,
+    stage: CoreGraph,
+    signals: _Signals,
+    used: Bool[np.ndarray, "cores neurons"],
+    splits: Bool[np.ndarray, "cores neurons"],
+) -> None:
     core, neuron = np.nonzero(used)
     signal, copy = signals.of_neuron[core, neuron], stage.neuron_copy[core, neuron]
     order = np.lexsort((copy, signal))
     expected = np.arange(len(order)) - np.searchsorted(signal[order], signal[order])
-    split = (stage.core_kind[core] == CoreKind.SPLITTER)[order]
+    split = splits[core, neuron][order]
     # Sorted by copy, a layer's neuron may not follow a splitter's of the same signal.
     late = np.zeros(len(order), bool)
     late[1:] = (np.diff(signal[order]) == 0) & split[:-1] & ~split[1:]
@@ -317,7 +332,7 @@ def _copies(found: Findings, stage: CoreGraph, signals: _Signals, used: Bool[np.
         (copy[order] != expected) | late,
         lambda i: (
             f"{_neuron(core[order[i]], neuron[order[i]])}, {signals.name(signal[order[i]])}",
-            f"copy {expected[i]}, and layer cores before splitters",
+            f"copy {expected[i]}, and splitters behind others",
             f"copy {copy[order[i]]}",
         ),
     )
@@ -377,7 +392,8 @@ def _axons(
     return carried.reshape(shape), ~((drivers > 1) | undriven).any(axis=1)
 
 
-def _timing(found: Findings, stage: CoreGraph, arch: ChipArch) -> None:
+def _timing(found: Findings, stage: CoreGraph, arch: ChipArch) -> Int64[np.ndarray, "cores axons"]:
+    """Returns the tick at which each axon receives a frame that enters at tick 0, −1 if none does."""
     lines = stage.input_lines
     delay = stage.target_delay.astype(np.int64)
     to_core, to_pin = stage.target_core >= 0, stage.target_core == OUTPUT_PIN
@@ -394,88 +410,90 @@ def _timing(found: Findings, stage: CoreGraph, arch: ChipArch) -> None:
         lambda i: (f"input line {i}", f"1 to {arch.delay_max} ticks", lines.delay[i]),
     )
 
-    # Ticks spread from the input; a core takes that of whatever reaches it first, then all arcs are compared.
-    source, neuron = np.nonzero(to_core)
-    target, wait = stage.target_core[source, neuron], delay[source, neuron]
-    tick = np.full(stage.cores, -1, np.int64)
-    tick[lines.core] = lines.delay
-    while True:
-        new = (tick[source] >= 0) & (tick[target] < 0)
-        if not new.any():
-            break
-        tick[target[new]] = tick[source[new]] + wait[new]
+    neuron_tick, axon_tick, still = _ticks(stage)
     found.add_each(
-        "core-graph/orphan", tick < 0, lambda c: (f"core {c}", "fed from the input", "no path from the input")
+        "core-graph/orphan",
+        (stage.neuron_layer != UNUSED) & (neuron_tick < 0) & ~still,
+        lambda c, n: (_neuron(c, n), "fed from the input", "no path from the input"),
     )
-    late = (tick[source] >= 0) & (tick[source] + wait != tick[target])
-    found.add_each(
-        "core-graph/alignment",
-        late,
-        lambda i: (
-            f"{_neuron(source[i], neuron[i])} to core {target[i]}",
-            f"tick {tick[target[i]]}, as another path",
-            f"tick {tick[source[i]] + wait[i]}",
-        ),
-    )
-    found.add_each(
-        "core-graph/alignment",
-        lines.delay != tick[lines.core],
-        lambda i: (f"input line {i} to core {lines.core[i]}", f"tick {tick[lines.core[i]]}", f"tick {lines.delay[i]}"),
-    )
-    fires = np.where(to_pin.any(axis=1) & (tick >= 0), tick, stage.latency)
+    fires = np.where(to_pin & (neuron_tick >= 0), neuron_tick, stage.latency)
     found.add_each(
         "core-graph/latency",
         fires != stage.latency,
-        lambda c: (f"pins of core {c}", f"tick {stage.latency}, the declared latency", f"tick {fires[c]}"),
+        lambda c, n: (f"pin of {_neuron(c, n)}", f"tick {stage.latency}, the declared latency", f"tick {fires[c, n]}"),
     )
+    return axon_tick
+
+
+def _ticks(
+    stage: CoreGraph,
+) -> tuple[Int64[np.ndarray, "cores neurons"], Int64[np.ndarray, "cores axons"], Bool[np.ndarray, "cores neurons"]]:
+    """Returns the ticks at which neurons fire and axons receive a frame that enters at tick 0, and who is still.
+
+    Ticks spread from the input: a neuron takes that of any axon that it hears; whether the others agree is looked at
+    later. A neuron that hears nothing, or only such neurons, is still: it fires always or never, and has no tick. Who
+    has no tick without being still is −1, too.
+    """
+    source, neuron = np.nonzero(stage.target_core >= 0)
+    target, axon = stage.target_core[source, neuron], stage.target_axon[source, neuron]
+    wait = stage.target_delay[source, neuron].astype(np.int64)
+    hears, heard = _hears(stage)
+    driven = np.zeros(stage.axon_type.shape, bool)
+    driven[target, axon] = True
+    driven[stage.input_lines.core, stage.input_lines.axon] = True
+    still, axon_still = ~hears, ~driven
+    axon_tick = np.full(stage.axon_type.shape, -1, np.int64)
+    axon_tick[stage.input_lines.core, stage.input_lines.axon] = stage.input_lines.delay
+    while True:
+        neuron_tick = np.where(hears, np.take_along_axis(axon_tick, heard, axis=1), -1)
+        ticking = (neuron_tick[source, neuron] >= 0) & (axon_tick[target, axon] < 0)
+        if ticking.any():
+            axon_tick[target[ticking], axon[ticking]] = (neuron_tick[source, neuron] + wait)[ticking]
+            continue
+        axon_still[target, axon] |= still[source, neuron]
+        # Now those of which the first axon has no tick: perhaps another one has, or all are still.
+        settled = False
+        for core in np.flatnonzero((hears & (neuron_tick < 0) & ~still).any(axis=1)):
+            open_ = np.flatnonzero(hears[core] & (neuron_tick[core] < 0) & ~still[core])
+            points = np.unpackbits(stage.crossbars[stage.core_crossbar[core]], axis=1, bitorder="little")[:, open_]
+            last = np.where(points, axon_tick[core][:, None], -1)
+            ticks, quiet = last.max(axis=0) >= 0, ~(points & ~axon_still[core][:, None]).any(axis=0)
+            heard[core, open_[ticks]] = last.argmax(axis=0)[ticks]
+            still[core, open_[quiet & ~ticks]] = True
+            settled |= bool((ticks | quiet).any())
+        if not settled:
+            return neuron_tick, axon_tick, still
+
+
+def _hears(stage: CoreGraph) -> tuple[Bool[np.ndarray, "cores neurons"], Int64[np.ndarray, "cores neurons"]]:
+    """Returns whether each neuron has a crosspoint, and its first axon if it has."""
+    shape = len(stage.crossbars), stage.neuron_type.shape[1]
+    hears, heard = np.empty(shape, bool), np.empty(shape, np.int64)
+    for number, crossbar in enumerate(stage.crossbars):
+        points = np.unpackbits(crossbar, axis=1, bitorder="little")
+        hears[number], heard[number] = points.any(axis=0), points.argmax(axis=0)
+    return hears[stage.core_crossbar], heard[stage.core_crossbar]
 
 
 def _pairs(
     found: Findings,
     stage: CoreGraph,
-    used: Bool[np.ndarray, "cores neurons"],
+    computes: Bool[np.ndarray, "cores neurons"],
     carried: Int64[np.ndarray, "cores axons"],
-) -> Bool[np.ndarray, " cores"]:
-    """Checks the layout of scheme `pair` in layer cores; returns the cores whose pairs carry one signal each."""
-    layered = (stage.core_kind == CoreKind.LAYER)[:, None]
-    pairs = carried.shape[1] // 2
-    even, odd = carried[:, 0 : 2 * pairs : 2], carried[:, 1 : 2 * pairs : 2]
-    differs = layered & (even != odd)
-    found.add_each(
-        "core-graph/pair-drivers",
-        differs,
-        lambda c, p: (
-            f"core {c}, axons {2 * p} and {2 * p + 1}",
-            "the same signal",
-            f"signals {even[c, p]} and {odd[c, p]}",
-        ),
-    )
-    half = np.arange(carried.shape[1]) % 2
+) -> None:
+    """Checks types and weights of scheme `pair`: an axon of type 0 takes 1 away, one of type 1 adds 1."""
     found.add_each(
         "core-graph/pair-type",
-        layered & (carried >= 0) & (stage.axon_type != half),
-        lambda c, a: (f"core {c}, axon {a}", f"type {half[a]}", f"type {stage.axon_type[c, a]}"),
+        (carried >= 0) & (stage.axon_type > 1),
+        lambda c, a: (f"core {c}, axon {a}", "type 0 or 1", f"type {stage.axon_type[c, a]}"),
     )
     weights = stage.neurons.weights[:, :2]
     trinary = (weights == (-1, 1)).all(axis=1)
     found.add_each(
         "core-graph/pair-weights",
-        layered & used & ~trinary[stage.neuron_type],
+        computes & ~trinary[stage.neuron_type],
         lambda c, n: (_neuron(c, n), "weights −1 and 1", f"weights {weights[stage.neuron_type[c, n]].tolist()}"),
     )
-    of_layer = np.zeros(len(stage.crossbars), bool)
-    of_layer[stage.core_crossbar[layered[:, 0]]] = True
-    both = (stage.crossbars[:, 0 : 2 * pairs : 2] & stage.crossbars[:, 1 : 2 * pairs : 2]) != 0
-    found.add_each(
-        "core-graph/pair-crosspoints",
-        both & of_layer[:, None, None],
-        lambda b, p, byte: (
-            f"crossbar {b}, axons {2 * p} and {2 * p + 1}, neurons {8 * byte} to {8 * byte + 7}",
-            "one crosspoint a neuron",
-            "both are set",
-        ),
-    )
-    return ~differs.any(axis=1)
 
 
 @dataclass(frozen=True)
@@ -531,6 +549,19 @@ class _Filters:
         count -= self.window[feature, y1, x0] - self.window[feature, y0, x0]
         return weight, np.any(reads, axis=1), count
 
+    def taps(self, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Returns all inputs of output values (flat indices), and the weights; weight 0 where there is padding."""
+        conv = self.conv
+        (in_width, in_height, channels), (width, _, features) = conv.in_shape, conv.out_shape
+        position, feature = np.divmod(values.astype(np.int64), features)
+        ky, kx, ci = np.unravel_index(np.arange(conv.fan_in), (conv.kernel[1], conv.kernel[0], conv.inputs_per_group))
+        x = (position % width * conv.stride[0] - conv.padding[0])[:, None] + kx
+        y = (position // width * conv.stride[1] - conv.padding[1])[:, None] + ky
+        channel = conv.permutation[(feature // conv.features_per_group * conv.inputs_per_group)[:, None] + ci]
+        inside = (x >= 0) & (x < in_width) & (y >= 0) & (y < in_height)
+        weights = self.flat[feature[:, None] * conv.fan_in + np.arange(conv.fan_in)]
+        return np.where(inside, (y * in_width + x) * channels + channel, 0), np.where(inside, weights, 0)
+
 
 @dataclass(frozen=True)
 class _Core:
@@ -558,7 +589,8 @@ class _Core:
     def read(
         cls, stage: CoreGraph, number: int, crosspoints: np.ndarray, used: np.ndarray, carried: np.ndarray
     ) -> _Core:
-        axons, neurons = np.flatnonzero(carried >= 0), np.flatnonzero(used)
+        neurons = np.flatnonzero(used)
+        axons = np.flatnonzero(carried >= 0)
         values, types = stage.neuron_index[number, neurons], stage.neuron_type[number, neurons]
         points = crosspoints[axons][:, neurons]
         distinct = np.ones(len(neurons), bool)
@@ -579,51 +611,94 @@ class _Core:
 def _decode(
     found: Findings,
     stage: CoreGraph,
+    arch: ChipArch,
     signals: _Signals,
-    used: Bool[np.ndarray, "cores neurons"],
+    splits: Bool[np.ndarray, "cores neurons"],
     carried: Int64[np.ndarray, "cores axons"],
     readable: Bool[np.ndarray, " cores"],
+    tick: Int64[np.ndarray, "cores axons"],
 ) -> None:
     """Reads each core's crossbar as weights, one core at a time: 256 × 256 crosspoints are enough for NumPy."""
     net = stage.source
     filters = [_Filters.of(layer.conv, w) for layer, w in zip(net.source.layers, net.weights, strict=True)]
+    known = cache(lambda: constant_signals(net))  # seldom asked for
     for number in range(stage.cores):
         crosspoints = np.unpackbits(stage.crossbars[stage.core_crossbar[number]], axis=1, bitorder="little")
+        layer = np.where(splits[number], INPUT_LAYER, stage.neuron_layer[number])  # that a neuron computes
         found.add_each(
             "core-graph/unused-neuron",
-            crosspoints.any(axis=0) & ~used[number],
+            crosspoints.any(axis=0) & (layer == UNUSED),
             lambda n, number=number: (f"{_neuron(number, n)}, unused", "without crosspoints", "with crosspoints"),
         )
-        own = used[number] & (stage.neuron_layer[number] == stage.core_layer[number])
-        if not readable[number] or not own.any() or not (carried[number] >= 0).any():
+        if not readable[number]:
             continue
-        core = _Core.read(stage, number, crosspoints, own, carried[number])
-        if stage.core_kind[number] == CoreKind.SPLITTER:
-            _decode_splitter(found, stage, signals, core)
-        else:
-            _decode_layer(found, stage, signals, filters[stage.core_layer[number]], core)
+        _align(found, number, crosspoints, tick[number])
+        stray = carried[number] >= 0
+        for kind in np.unique(layer[layer != UNUSED]):
+            core = _Core.read(stage, number, crosspoints, layer == kind, carried[number])
+            if kind == INPUT_LAYER:
+                read = _decode_splitter(found, stage, signals, core)
+            else:
+                read = _decode_layer(found, stage, arch, signals, filters[kind], core, int(kind), known)
+            stray[core.axons[read]] = False
+        found.add_each(
+            "core-graph/axon-stray",
+            stray,
+            lambda a, number=number: (
+                f"core {number}, axon {a}",
+                "an input of a neuron here",
+                signals.name(carried[number, a]),
+            ),
+        )
 
 
-def _decode_layer(found: Findings, stage: CoreGraph, signals: _Signals, filters: _Filters, core: _Core) -> None:
-    layer = int(stage.core_layer[core.number])
-    order = np.argsort(core.carried, kind="stable")
-    inputs, starts, row = np.unique(core.carried[order], return_index=True, return_inverse=True)
-    summed = np.add.reduceat(core.weights[order], starts, axis=0)  # input neuron
+def _align(found: Findings, number: int, crosspoints: np.ndarray, tick: Int64[np.ndarray, " axons"]) -> None:
+    """Checks that no neuron hears axons of different ticks; those of tick −1 carry a constant."""
+    timed = (tick >= 0) & crosspoints.any(axis=1)
+    if len(np.unique(tick[timed])) < 2:
+        return
+    points, tick = crosspoints[timed].astype(bool), tick[timed][:, None]
+    last = np.where(points, tick, -1).max(axis=0)
+    first = np.where(points, tick, np.iinfo(np.int64).max).min(axis=0)
+    found.add_each(
+        "core-graph/alignment",
+        (last >= 0) & (first != last),
+        lambda n: (_neuron(number, n), f"all axons at tick {first[n]}", f"one at tick {last[n]}"),
+    )
+
+
+def _decode_layer(
+    found: Findings,
+    stage: CoreGraph,
+    arch: ChipArch,
+    signals: _Signals,
+    filters: _Filters,
+    core: _Core,
+    layer: int,
+    known: Callable[[], tuple[Int8[np.ndarray, " _"], ...]],
+) -> Bool[np.ndarray, " axons"]:
+    """Returns which axons these neurons of one layer read."""
+    if not len(core.axons):  # then all that they read must be constant
+        inputs, summed = np.zeros(0, np.int64), np.zeros((0, len(core.values)), np.int64)
+        row = np.zeros(0, np.int64)
+        order = row
+    else:
+        order = np.argsort(core.carried, kind="stable")
+        inputs, starts, row = np.unique(core.carried[order], return_index=True, return_inverse=True)
+        summed = np.add.reduceat(core.weights[order], starts, axis=0)  # input neuron
+        points = np.add.reduceat((core.weights != 0)[order].astype(np.int64), starts, axis=0)
+        found.add_each(
+            "core-graph/pair-crosspoints",
+            points > 1,
+            lambda i, n: (
+                f"{_neuron(core.number, core.neurons[n])}, {signals.name(inputs[i])}",
+                "heard through 1 crosspoint",
+                f"through {points[i, n]}",
+            ),
+        )
     of_map = (inputs >= signals.first[layer]) & (inputs < signals.first[layer + 1])
     expected, reads, count = filters.read(core.values, np.where(of_map, inputs - signals.first[layer], 0))
     expected, reads = expected * of_map[:, None], reads & of_map  # signals of another layer are read by nobody
-
-    stray = np.zeros(len(core.axons), bool)
-    stray[order] = ~reads[row]
-    found.add_each(
-        "core-graph/axon-stray",
-        stray,
-        lambda a: (
-            f"core {core.number}, axon {core.axons[a]}",
-            f"an input of layer {layer} here",
-            signals.name(core.carried[a]),
-        ),
-    )
     found.add_each(
         "core-graph/weight",
         summed != expected,
@@ -633,21 +708,35 @@ def _decode_layer(found: Findings, stage: CoreGraph, signals: _Signals, filters:
             f"weight {summed[i, n]}",
         ),
     )
-    missing = count - np.count_nonzero(expected, axis=0)
-    found.add_each(
-        "core-graph/weight",
-        missing != 0,
-        lambda n: (_neuron(core.number, core.neurons[n]), "fed by all its inputs", f"{missing[n]} have no axon"),
-    )
-    leak = stage.source.leak[layer][core.values % filters.conv.features]
+    leak = stage.source.leak[layer][core.values % filters.conv.features].astype(np.int64)
+    lacking = np.flatnonzero(count != np.count_nonzero(expected, axis=0))
+    if len(lacking):
+        sources, weights = filters.taps(core.values[lacking])
+        missing = (weights != 0) & ~np.isin(sources + signals.first[layer], inputs)
+        constant = known()[layer][sources]
+        found.add_each(
+            "core-graph/weight",
+            (missing & (constant < 0)).any(axis=1),
+            lambda n: (
+                _neuron(core.number, core.neurons[lacking[n]]),
+                "fed by all its inputs that are not constant",
+                f"{(missing & (constant < 0))[n].sum()} have no axon",
+            ),
+        )
+        leak[lacking] += (weights * (missing & (constant == 1))).sum(axis=1)
+    leak = np.clip(leak, -arch.leak_max, arch.leak_max)
     found.add_each(
         "core-graph/leak",
         core.leak != leak,
         lambda n: (_neuron(core.number, core.neurons[n]), f"leak {leak[n]}", f"leak {core.leak[n]}"),
     )
+    read = np.zeros(len(core.axons), bool)
+    read[order] = reads[row]
+    return read
 
 
-def _decode_splitter(found: Findings, stage: CoreGraph, signals: _Signals, core: _Core) -> None:
+def _decode_splitter(found: Findings, stage: CoreGraph, signals: _Signals, core: _Core) -> Bool[np.ndarray, " axons"]:
+    """Returns which axons these splitter neurons read."""
     weights = core.weights
     repeats = (np.count_nonzero(weights, axis=0) == 1) & (weights.sum(axis=0) == 1) & (core.leak == 0)
     found.add_each(
@@ -659,13 +748,15 @@ def _decode_splitter(found: Findings, stage: CoreGraph, signals: _Signals, core:
             f"weights {weights[:, n][weights[:, n] != 0].tolist()} and leak {core.leak[n]}",
         ),
     )
-    heard = core.carried[weights.argmax(axis=0)]
-    own = signals.of_neuron[core.number, core.neurons]
-    found.add_each(
-        "core-graph/splitter-signal",
-        repeats & (heard != own),
-        lambda n: (_neuron(core.number, core.neurons[n]), signals.name(own[n]), signals.name(heard[n])),
-    )
+    if len(core.axons):
+        heard = core.carried[weights.argmax(axis=0)]
+        own = signals.of_neuron[core.number, core.neurons]
+        found.add_each(
+            "core-graph/splitter-signal",
+            repeats & (heard != own),
+            lambda n: (_neuron(core.number, core.neurons[n]), signals.name(own[n]), signals.name(heard[n])),
+        )
+    return np.asarray((weights != 0).any(axis=1))
 
 
 def _neuron(core: SupportsIndex, neuron: SupportsIndex) -> str:

@@ -29,6 +29,7 @@ CODES: dict[str, str] = {
     "logical/exact": "float32 holds every partial sum of the transduction",
     "logical/class": "a feature's class exists or is −1",
     "logical/class-features": "every class has a feature",
+    "logical/spikes": "spikes on sample frames are counted for every value of every layer, at most one a frame",
 }
 
 
@@ -64,6 +65,7 @@ def verify(stage: LogicalNet, arch: ChipArch) -> None:
     _transduction(found, stage)
     _layers(found, stage, arch)
     _readout(found, stage)
+    _spike_counts(found, stage)
     found.check()
 
 
@@ -174,3 +176,30 @@ def _readout(found: Findings, stage: LogicalNet) -> None:
     )
     for missing in sorted(set(range(classes)) - set(feature_class.tolist())):
         found.add("logical/class-features", f"class {missing}", "at least 1 feature", "0 features")
+
+
+def _spike_counts(found: Findings, stage: LogicalNet) -> None:
+    counts = stage.spike_counts
+    if counts is None:
+        return
+    convs = (stage.transduction.conv, *(layer.conv for layer in stage.layers))
+    if counts.frames < 1:
+        found.add("logical/spikes", "sample frames", "at least 1", counts.frames)
+    if len(counts.spikes) != len(convs):
+        found.add("logical/spikes", "layers with counted spikes", len(convs), len(counts.spikes))
+        return
+    for conv, spikes in zip(convs, counts.spikes, strict=True):
+        if spikes.shape != (conv.outputs,) or spikes.dtype != np.int32:
+            found.add(
+                "logical/spikes", f"layer {conv.name}", f"int32[{conv.outputs}]", f"{spikes.dtype}{list(spikes.shape)}"
+            )
+            continue
+        found.add_each(
+            "logical/spikes",
+            (spikes < 0) | (spikes > counts.frames),
+            lambda value, name=conv.name, spikes=spikes: (
+                f"layer {name}, value {value}",
+                f"0 to {counts.frames} spikes",
+                spikes[value],
+            ),
+        )

@@ -1,0 +1,16 @@
+"""Compiled inner loops, as the passes use them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from numba import njit
+
+
+def kept(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Returns the function, to be compiled once for all processes if there is a place to keep its code in."""
+    try:
+        return njit(cache=True)(function)
+    except RuntimeError:  # neither beside its file nor in the user's cache folder
+        return njit(function)

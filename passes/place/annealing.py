@@ -1,0 +1,25 @@
+"""Any start, made shorter by annealing: the default."""
+
+from __future__ import annotations
+
+import time
+
+from passes.place.anneal import anneal
+from passes.place.hilbert import hilbert
+from passes.place.options import PlaceOptions
+from passes.place.problem import Algorithm, PlaceProblem, Progress, Sites
+from passes.place.random import random
+from passes.place.relieve import relieve
+from passes.place.row_major import row_major
+from passes.place.spectral import spectral
+
+STARTS: dict[str, Algorithm] = {"row_major": row_major, "hilbert": hilbert, "random": random, "spectral": spectral}
+"""What annealing can begin with, by name."""
+
+
+def annealing(problem: PlaceProblem, config: PlaceOptions, *, seed: int, progress: Progress) -> Sites:
+    """Returns the start's sites made shorter, and then, if links are to be relieved, less crowded."""
+    begin = time.perf_counter()
+    sites = STARTS[config.start](problem, config, seed=seed, progress=progress)
+    sites = anneal(problem, sites, config, seed=seed, progress=progress, spent=time.perf_counter() - begin)
+    return relieve(problem, sites, config, seed=seed) if config.congestion else sites

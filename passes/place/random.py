@@ -1,0 +1,18 @@
+"""By chance: what no placement should be worse than."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from passes.place.options import PlaceOptions
+from passes.place.problem import PlaceProblem, Progress, Sites
+
+
+def random(problem: PlaceProblem, config: PlaceOptions, *, seed: int, progress: Progress) -> Sites:
+    """Returns each region's cores on random sites of it, all equally likely."""
+    rng = np.random.default_rng(seed)
+    sites = problem.fixed.copy()
+    for region, free in enumerate(problem.region_sites):
+        members = problem.members(region)
+        sites[members] = free[rng.permutation(len(free))[: len(members)]]
+    return sites
