@@ -99,7 +99,7 @@ class Planner:
     free: bool
     guests: float = 0.0
     alone: float = 1.0
-    _costs: dict[tuple[bytes, int, int], tuple[Option, ...]] = field(default_factory=dict)
+    _costs: dict[tuple[bytes, int, int], tuple[Option, ...]] = field(default_factory=dict, init=False)
 
     def plan(self, shapes: tuple[Shape, ...]) -> tuple[Plan, ...]:
         """Returns the cheapest plan of each layer; one whose splitters delays cannot bridge, if there is no other."""
@@ -233,8 +233,11 @@ def _strips(size: tuple[int, int], objective: dict[Box, float], along_x: bool) -
     inner = {strip: _cheapest(long, runs) for strip, runs in spans.items()}
     outer = _cheapest(short, {strip: found[0] for strip, found in inner.items() if found is not None})
     if outer is not None:
-        pairs = ((strip, run) for strip in outer[1] for run in inner[strip][1])  # type: ignore[index]
-        boxes = [(*run, *strip) if along_x else (*strip, *run) for strip, run in pairs]
+        boxes: list[Box] = []
+        for strip in outer[1]:
+            for run in inner[strip][1]:  # type: ignore[index]
+                (x0, x1), (y0, y1) = (run, strip) if along_x else (strip, run)
+                boxes.append((x0, x1, y0, y1))
         yield sorted(boxes, key=lambda box: (box[2], box[0]))
 
 
