@@ -29,6 +29,7 @@ import numpy as np
 import tncompile
 from tncompile.analysis.chip_edges import chip_edge_figures
 from tncompile.analysis.core_bound import core_bound
+from tncompile.analysis.detours import detour_figures
 from tncompile.analysis.graph import arcs
 from tncompile.analysis.utilisation import shared_cores, utilisation
 from tncompile.analysis.wirelength import hops_per_arc
@@ -46,6 +47,7 @@ from tncompile.ir import (
     RoutedChip,
     SpikeCounts,
     Stage,
+    graph_of,
 )
 from tncompile.ir.io import atomic_write, read_bytes, read_stage, write_stage
 from tncompile.ir.text import digest, dump
@@ -502,13 +504,17 @@ def read_stages(folder: RunFolder, step: str) -> Stage:
 
 
 def read_core_graph(folder: RunFolder) -> CoreGraph:
-    """Returns the core graph of a run folder.
+    """Returns the core graph of a run folder, with its relays if it is routed already.
 
     Raises:
         ArtifactError: as `read_stages`.
     """
-    for stage in (read_stages(folder, p.name) for p in DEFAULT_PIPELINE if p.gives is CoreGraph):
-        assert isinstance(stage, CoreGraph)
+    steps = {p.gives: p.name for p in DEFAULT_PIPELINE}
+    routed = folder.stage(steps[RoutedChip]).exists()
+    stage = read_stages(folder, steps[RoutedChip if routed else CoreGraph])
+    if isinstance(stage, RoutedChip):
+        return graph_of(stage)
+    if isinstance(stage, CoreGraph):
         return stage
     raise InternalError("no pass of the pipeline gives a CoreGraph")
 
@@ -524,6 +530,8 @@ def stage_figures(stage: Stage, arch: ChipArch) -> dict[str, Any]:
             case RoutedChip():
                 figures["crossings"] = stage.crossings
                 figures["busiest_link"] = int(stage.link_load.max(initial=0))
+                figures["latency_ticks"] = graph_of(stage).latency
+                figures["detours"] = detour_figures(stage)
             case PlacedChip():
                 figures["wirelength"] = stage.wirelength
                 figures["hops_per_spike"] = hops_per_arc(arcs(stage.source.source), stage.core_x, stage.core_y)
@@ -542,7 +550,7 @@ def stage_figures(stage: Stage, arch: ChipArch) -> dict[str, Any]:
                 figures["splitters_by_layer"] = {row.layer: row.splitters for row in rows if row.splitters}
                 figures["input_packets"] = len(stage.input_lines.bit)
                 figures["input_bits"] = stage.source.source.layers[0].conv.inputs
-                figures["latency_ticks"] = stage.latency
+                figures.setdefault("latency_ticks", stage.latency)
         stage = stage.source  # type: ignore[attr-defined]
     return dict(reversed(figures.items()))
 

@@ -9,7 +9,7 @@ from passes.place.hilbert import hilbert
 from passes.place.options import PlaceOptions
 from passes.place.problem import Algorithm, PlaceProblem, Progress, Sites
 from passes.place.random import random
-from passes.place.relieve import relieve
+from passes.place.relieve import avoid, relieve
 from passes.place.row_major import row_major
 from passes.place.spectral import spectral
 
@@ -18,8 +18,10 @@ STARTS: dict[str, Algorithm] = {"row_major": row_major, "hilbert": hilbert, "ran
 
 
 def annealing(problem: PlaceProblem, config: PlaceOptions, *, seed: int, progress: Progress) -> Sites:
-    """Returns the start's sites made shorter, and then, if links are to be relieved, less crowded."""
+    """Returns the start's sites made shorter, then, if links are to be relieved, less crowded, then kept off faults."""
     begin = time.perf_counter()
     sites = STARTS[config.start](problem, config, seed=seed, progress=progress)
     sites = anneal(problem, sites, config, seed=seed, progress=progress, spent=time.perf_counter() - begin)
-    return relieve(problem, sites, config, seed=seed) if config.congestion else sites
+    if config.congestion:
+        sites = relieve(problem, sites, config, seed=seed)
+    return avoid(problem, sites, seed=seed) if problem.faulty.any() else sites

@@ -10,6 +10,7 @@ import networkx as nx
 import numpy as np
 
 from tncompile import workflow
+from tncompile.analysis.detours import detour_figures
 from tncompile.analysis.graph import core_graph
 from tncompile.analysis.neuron_map import carried_by, neurons_of
 from tncompile.analysis.traffic import Activity, busiest_links, chip_traffic, packet_counts, paths, traffic
@@ -307,6 +308,7 @@ def _describe(stage: Stage) -> dict[str, Any]:
                 "kind": "RoutedChip",
                 "busiest_link": int(stage.link_load.max(initial=0)),
                 "crossings": stage.crossings,
+                "detours": detour_figures(stage),
             }
         case ChipImage():
             return _image(stage)

@@ -27,6 +27,18 @@ def summary_rows(results: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
                 yield "lower bound", f"{compiled['cores_at_least']:,} cores by the net's shape, whatever its weights"
         if "wirelength" in compiled:
             yield "wirelength", f"{compiled['wirelength']:,} hops, {compiled['hops_per_spike']:.2f} a spike"
+        if "busiest_link" in compiled:
+            yield "busiest link", _count(compiled["busiest_link"], "arc")
+        if "chip_edges" in compiled:
+            edges = compiled["chip_edges"]
+            busiest = max(edges["chips"], key=lambda chip: chip["limit_%"])
+            yield (
+                "chip edges",
+                f"{compiled['crossings']:,} arcs cross; chip ({busiest['chip'][0]}, {busiest['chip'][1]}) takes "
+                f"{busiest['limit_%']:.3g} % of what its edges carry",
+            )
+        if any(detours := list(compiled.get("detours", {}).values())):
+            yield "relays", "{:,} round faulty routers, {:,} cores more, {:,} ticks more".format(*detours)
         yield "compiled", f"in {compiled['seconds']:.1f} s"
         yield "digest", compiled["digest"][:16]
     if simulated := results.get("simulate"):
