@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from passes.place.annealing import STARTS, annealing
-from passes.place.options import PlaceOptions
+from passes.place.options import PlaceConfig
 from passes.place.problem import Algorithm, PlaceProblem, Progress, Sites
 from tncompile.analysis.graph import Arcs, layer_names
 from tncompile.analysis.wirelength import wirelength
@@ -18,10 +18,6 @@ from tncompile.verify.placed import verify_sites
 
 ALGORITHMS: dict[str, Algorithm] = {**STARTS, "annealing": annealing}
 """All placement algorithms by name."""
-
-
-class PlaceConfig(PlaceOptions):
-    """Options of `place`."""
 
 
 def place(

@@ -10,7 +10,8 @@ import networkx as nx
 import numpy as np
 from pydantic import ValidationError
 
-from passes.place import ALGORITHMS, PlaceConfig, check_reach, fixed_problem
+from passes.place import ALGORITHMS, check_reach, fixed_problem
+from passes.place.options import PlaceConfig
 from passes.place.problem import PlaceProblem, Progress
 from tncompile.analysis.graph import Arcs
 from tncompile.arch import ChipArch, Site

@@ -10,8 +10,8 @@ from tncompile.arch import Site
 from tncompile.config import Config
 
 
-class PlaceOptions(Config):
-    """What the algorithms are told besides the problem."""
+class PlaceConfig(Config):
+    """Options of `place`: what the algorithms are told besides the problem."""
 
     algorithm: Literal["row_major", "hilbert", "random", "spectral", "annealing"] = Field(
         "annealing", description="annealing makes what `start` gives shorter; the others stand for themselves"
