@@ -9,11 +9,12 @@ from jaxtyping import Int64, UInt64
 from numba import njit
 
 from passes.place.anneal import cost, free_sites
-from passes.place.kernel import BLOCKED, NOBODY, below, draw, kept, near
+from passes.place.kernel import BLOCKED, NOBODY, below, draw, near
 from passes.place.options import PlaceConfig
 from passes.place.problem import PlaceProblem, Sites
 from tncompile.analysis.link_load import packet_load
 from tncompile.ir import Direction
+from tncompile.native import kept
 
 _u64 = np.uint64
 _LEVEL = 0.97  # of the busiest link: what a level tries to get all links down to
