@@ -64,7 +64,7 @@ def place_graph(
     ((0, 0), (1, 1))
     """
     config = _config({"algorithm": algorithm, "seconds": seconds, **options})
-    if crossing < 0:
+    if not isinstance(crossing, (int, np.integer)) or crossing < 0:
         raise ConfigError(f"place: crossing: is {crossing!r}, expected an integer of at least 0")
     nodes = {node: number for number, node in enumerate(graph)}
     working = sum(arch.capacity(chip) for chip in range(arch.chips))

@@ -20,7 +20,10 @@ class PlaceConfig(Config):
         "spectral", description="what annealing begins with"
     )
     moves: int = Field(
-        1000, ge=0, description="moves a core that annealing tries, for 1000 cores at least; 0 = no annealing"
+        1000,
+        ge=0,
+        le=1_000_000_000,
+        description="moves a core that annealing tries, for 1000 cores at least; 0 = no annealing",
     )
     seconds: float | None = Field(
         None,
