@@ -263,7 +263,7 @@ def _edge_caption(view: BoardView) -> str:
         f"At a chip's edge the links of a side share one. The busiest leaves chip {side.chip} to the "
         f"{direction.name.lower()} with {short(max(side.leaving) / view.per)} {_unit(view)}. Over its four sides, in "
         f"and out, chip {most.chip} has the most: {short(most.all / view.per)} {_unit(view)}, which is "
-        f"{100 * most.all / view.per / limit:.3g} % of the {limit:,.0f} spikes a tick that they carry, {when}."
+        f"{short(100 * most.all / view.per / limit)} % of the {limit:,.0f} spikes a tick that they carry, {when}."
     )
 
 
