@@ -15,7 +15,6 @@ import argparse
 import json
 import math
 import multiprocessing
-import re
 import statistics
 import tempfile
 import time
@@ -27,21 +26,14 @@ from typing import Any
 import numpy as np
 from scipy import sparse
 
+from benchmarks.graphs import core_graph, experiment, widened
 from passes.partition import PartitionConfig, PartitionProblem, algorithm_of
+from tncompile.analysis.graph import adjacency, arcs
 from tncompile.arch import ChipArch
+from tncompile.config.experiment import Experiment
 
-FOUR = (
-    "S-64 S-256(8) N-256(2) P-256(8) S-512(32) N-512(4) P-512(16) S-1024(64) N-1024(8) P-1024(32) S-2048(128) "
-    "N-2048(16) x3 N-4096(16)"
-)
-NETS = {
-    "2": "S-32 S-128(4) N-128(1) P-128(4) S-256(16) N-256(2) P-256(8) S-512(32) N-512(4) P-512(16) S-1024(64) "
-    "N-1024(8) P-1024(32) N-1024(8) x2 N-2040(8)",
-    "4": FOUR,
-    "16": re.sub(r"-(\d+)", lambda m: f"-{4 * int(m[1])}", re.sub(r"\((\d+)\)", lambda m: f"({4 * int(m[1])})", FOUR)),
-}
-BOARDS = {"2": (2, 1), "4": (2, 2), "16": (4, 4)}
-
+NETS = ("2", "4", "16")
+"""By the chips that they are for."""
 MARKERS = "<!-- partition: begin -->", "<!-- partition: end -->"
 
 Dealt = np.ndarray
@@ -177,20 +169,12 @@ CONTESTANTS: dict[str, tuple[str, Contestant]] = {
 # Measuring.
 
 
-def core_graph_of(net: str) -> sparse.csr_array:
-    """Returns the symmetric matrix of arcs of an untrained net, packed with the defaults for its board."""
-    from passes.pack import PackConfig, pack
-    from passes.trinarize import TrinarizeConfig, trinarize
-    from tncompile.analysis.graph import adjacency, arcs
-    from tncompile.config.net import NetConfig
-    from tncompile.nn import assume_statistics, build_network, export_network
-
-    arch = ChipArch(board=BOARDS[net])
-    layers = NetConfig.model_validate({"layers": NETS[net]})
-    model = build_network(layers, in_shape=(32, 32, 3), input_bits=8, classes=10, arch=arch, seed=0)
-    assume_statistics(model, 0)
-    trinary = trinarize(export_network(model, net), arch, TrinarizeConfig(), seed=0)
-    return adjacency(arcs(pack(trinary, arch, PackConfig(), seed=0)))
+def net(chips: str) -> Experiment:
+    """Returns the experiment whose net is measured; the host drives all input axons, so that no splitter adds arcs."""
+    options = ["compile.pack.packets_per_bit=all"]
+    if chips != "16":
+        return experiment(f"cifar10_{chips}chip", options)
+    return experiment("cifar10_4chip", [*options, "arch.board=[4, 4]", widened(experiment("cifar10_4chip"), 4)])
 
 
 def warm_up(board: tuple[int, int]) -> PartitionProblem:
@@ -264,11 +248,11 @@ def report(entry: dict[str, Any]) -> str:
         f"Versions: {', '.join(f'{name} {number}' for name, number in entry['versions'].items())}. "
         f"Commit {entry['commit']}. {entry['seeds']} seeds each."
     ]
-    for net in filter(entry["nets"].__contains__, NETS):
-        about = entry["nets"][net]
+    for chips in filter(entry["nets"].__contains__, NETS):
+        about = entry["nets"][chips]
         rows, why_not = [], []
         for name, (shown, _) in CONTESTANTS.items():
-            line = entry["lines"].get(f"{net}/{name}")
+            line = entry["lines"].get(f"{chips}/{name}")
             if line is None:
                 continue
             if line.get("why_not"):
@@ -283,7 +267,7 @@ def report(entry: dict[str, Any]) -> str:
                     f"{line['cut'][best]:,}", f"{line['largest'][best]:,}", fits, f"{min(line['seconds']):.2f}",
                 ]
             )  # fmt: skip
-        columns, rows_ = BOARDS[net]
+        columns, rows_ = net(chips).arch.board
         parts.append(f"### {about['cores']:,} cores on {columns} × {rows_} chips, {about['arcs']:,} arcs between cores")
         head = ["", "arcs × chips, best", "median", "arcs cut", "fullest chip", "fits", "seconds"]
         parts.append(table(head, rows))
@@ -323,16 +307,17 @@ def main() -> int:
         "seeds": options.seeds, "nets": {}, "lines": {},
     }  # fmt: skip
     with tempfile.TemporaryDirectory() as folder:
-        for net in options.nets:
-            matrix = core_graph_of(net)
-            path = Path(folder) / f"{net}.npz"
+        for chips in options.nets:
+            of = net(chips)
+            matrix, board = adjacency(arcs(core_graph(of))), of.arch.board
+            path = Path(folder) / f"{chips}.npz"
             sparse.save_npz(path, matrix)
-            entry["nets"][net] = {"cores": len(matrix.indptr) - 1, "arcs": int(matrix.data.sum()) // 2}
+            entry["nets"][chips] = {"cores": len(matrix.indptr) - 1, "arcs": int(matrix.data.sum()) // 2}
             for name in options.only:
-                line = measure(path, BOARDS[net], name, options.seeds, options.limit)
-                entry["lines"][f"{net}/{name}"] = line
+                line = measure(path, board, name, options.seeds, options.limit)
+                entry["lines"][f"{chips}/{name}"] = line
                 cost = min(line["cost"], default=math.nan)
-                print(f"{net:>3} {name:<18} {cost:>12,} {line.get('why_not', '')}", flush=True)
+                print(f"{chips:>3} {name:<18} {cost:>12,} {line.get('why_not', '')}", flush=True)
     text = report(entry)
     print(text)
     whole = options.nets == list(NETS) and options.only == list(CONTESTANTS)

@@ -25,17 +25,17 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.graphs import core_graph, experiment
 from benchmarks.results import README, ROOT, fill, machine, number, table
 from passes.place import ALGORITHMS, PlaceConfig
 from passes.place.problem import PlaceProblem, Sites
 from tncompile.analysis.graph import Arcs, arcs
 from tncompile.arch import TRUENORTH, ChipArch
-from tncompile.ir import CoreGraph
 from tncompile.ir.io import atomic_write
 from tncompile.verify.placed import verify_sites
 from tncompile.workflow import commit, versions
 
-EXPERIMENT = ROOT / "experiments" / "cifar10_1chip.yaml"
+EXPERIMENT = "cifar10_1chip"
 JSON = ROOT / "benchmarks" / "results" / "placement.json"
 MARKERS = "<!-- placement: begin -->", "<!-- placement: end -->"
 MOVES = (30, 100, 300, 1000, 3000, 10_000)
@@ -43,37 +43,6 @@ SHARES = (0.1, 1.0)  # of rig's time
 SPARE = 0.98  # of a share, so that the clock's grain does not make it more
 SIZES = ((8, 1), (16, 1), (32, 1), (64, 1), (64, 2))  # side of a chip, side of the board
 RIG_NEEDS = 'pip install "rig==2.4.1" rig_c_sa "setuptools<81"'  # it imports pkg_resources, which newer ones have not
-
-
-def net_arcs() -> Arcs:
-    """Returns who sends to whom in the one-chip CIFAR-10 net, packed with random weights."""
-    from tncompile.config.experiment import load_experiment
-    from tncompile.data import load_spec
-    from tncompile.nn import assume_statistics, build_network, export_network
-    from tncompile.pipeline import pass_configs, run_passes, select
-
-    experiment = load_experiment(EXPERIMENT)
-    spec = load_spec(experiment.data)
-    model = build_network(
-        experiment.net,
-        in_shape=spec.in_shape,
-        input_bits=spec.input_bits,
-        classes=len(spec.classes),
-        arch=experiment.arch,
-        seed=experiment.seed,
-    )
-    assume_statistics(model, experiment.seed)
-    stage = export_network(model, experiment.name)
-    steps = run_passes(
-        stage,
-        experiment.arch,
-        pass_configs(experiment.compile),
-        seed=experiment.seed,
-        pipeline=select(stop_after="pack"),
-    )
-    *_, last = steps
-    assert isinstance(last.stage, CoreGraph)
-    return arcs(last.stage)
 
 
 def layered_arcs(cores: int, seed: int) -> Arcs:
@@ -269,7 +238,7 @@ def main() -> None:
     parser.add_argument("--graph", type=Path, help=".npz with cores, source, target, weight, in place of the net's")
     parser.add_argument("--keep-page", action="store_true", help="write neither the JSON file nor the README")
     options = parser.parse_args()
-    pairs = load_arcs(options.graph) if options.graph else net_arcs()
+    pairs = load_arcs(options.graph) if options.graph else arcs(core_graph(experiment(EXPERIMENT)))
     entry = {
         "machine": machine(),
         "commit": commit(),

@@ -11,7 +11,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 
-VOCABULARY = ("ir", "arch", "verify", "errors", "config", "analysis")
+VOCABULARY = ("ir", "arch", "verify", "errors", "config", "analysis", "native")
 """The parts of tncompile that a pass may import."""
 
 DRIVERS = ("tncompile.pipeline", "tncompile.cli")
@@ -24,6 +24,7 @@ FORBIDDEN = {
     "tncompile.reference": ("passes", *DRIVERS, "tncompile.verify"),
     "tncompile.sim": ("passes", *DRIVERS, "tncompile.verify"),
     "tncompile.analysis": ("passes", *DRIVERS, "tncompile.verify", "tncompile.sim", "tncompile.reference"),
+    "tncompile.native": ("passes", "tncompile"),
     "tncompile.nn": ("passes", *DRIVERS, "tncompile.verify", "tncompile.sim", "tncompile.reference"),
 }
 

@@ -48,7 +48,7 @@ class PartitionConfig(Config):
     tries: int = Field(4, ge=1, le=1000, description="multilevel: partitions to begin with")
     recombinations: int = Field(4, ge=0, le=10000, description="multilevel: children of two of these each")
     passes: int = Field(8, ge=1, le=100, description="most Fiduccia–Mattheyses passes over one cut or level")
-    patience: int = Field(200, ge=1, description="moves without a gain after which such a pass ends")
+    patience: int = Field(200, ge=1, le=1_000_000_000, description="moves without a gain after which such a pass ends")
 
     @field_validator("algorithm")
     @classmethod

@@ -23,6 +23,8 @@ Partitioner = Callable[[nx.DiGraph, ChipArch], Mapping[int, int]]
 
 KEY = "compile.partition.algorithm"
 
+_FAILURES = (Exception, SystemExit)  # a function that exits would end the command without a word
+
 
 def load_partitioner(name: str) -> Partitioner:
     """Returns the function that `module:function` names; the current folder is searched first.
@@ -35,8 +37,9 @@ def load_partitioner(name: str) -> Partitioner:
     sys.path.insert(0, folder)
     try:
         module = importlib.import_module(module_name)
-    except Exception as error:
-        hint = f"; write {module_name}.py in {folder}, or install it" if isinstance(error, ModuleNotFoundError) else ""
+    except _FAILURES as error:
+        absent = isinstance(error, ModuleNotFoundError) and f"{module_name}.".startswith(f"{error.name}.")
+        hint = f"; write {module_name}.py in {folder}, or install it" if absent else ""
         raise ConfigError(
             f"{KEY}: {name}: importing {module_name} raised {type(error).__name__}: {error}{hint}"
         ) from error
@@ -66,12 +69,13 @@ def apply_partitioner(
         ConfigError: the function fails, or returns anything but a chip with room for each core.
     """
     try:
-        result = function(core_graph(graph), arch)
-    except Exception as error:
+        returned = function(core_graph(graph), arch)
+        result = dict(returned.items()) if isinstance(returned, Mapping) else None  # a lazy one may fail here, too
+    except _FAILURES as error:
         raise ConfigError(f"{KEY}: {name}: raised {type(error).__name__}: {error}") from error
     wanted = f"it must return the chip of each core, a mapping {{core: chip}} of 0 to {graph.cores - 1}"
-    if not isinstance(result, Mapping):
-        raise ConfigError(f"{KEY}: {name}: returned {_described(result)}; {wanted}")
+    if result is None:
+        raise ConfigError(f"{KEY}: {name}: returned {_described(returned)}; {wanted}")
     missing = [core for core in range(graph.cores) if core not in result]
     if missing:
         raise ConfigError(

@@ -9,11 +9,11 @@ import numpy as np
 from jaxtyping import Int32, Int64
 from scipy import sparse
 
-from passes.native import kept
 from passes.partition.bisect import bisect
 from passes.partition.orders import by_eigenvector, by_growth
 from passes.partition.problem import Dealt, PartitionProblem, Progress
 from passes.partition.refine import refine
+from tncompile.native import kept
 
 # Chosen on the nets of Esser et al. 2016 for two and four chips, and the latter with four times the features.
 _COARSEST = 40  # nodes a chip at which coarsening ends …

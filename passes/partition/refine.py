@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Int32, Int64
 from scipy import sparse
 
-from passes.native import kept
+from tncompile.native import kept
 
 
 def refine(
@@ -93,8 +93,8 @@ def _pass(indptr, indices, weights, size, distance, capacity, dealt, price, pati
             _insert(heap, length, place, gain, dealt[i], i)
 
     moved, origin = np.empty(nodes, np.int32), np.empty(nodes, np.int32)
-    count, kept, total, best = 0, 0, 0, 0
-    while count < nodes and (not legal or count - kept < patience):
+    count, lasting, total, best = 0, 0, 0, 0
+    while count < nodes and (not legal or count - lasting < patience):
         chosen, target = -1, -1
         for p in range(chips):
             while length[p] and (over < 0 or over == p):
@@ -131,10 +131,10 @@ def _pass(indptr, indices, weights, size, distance, capacity, dealt, price, pati
                     _up(heap, place, gain, dealt[j], place[j])
                     _down(heap, length, place, gain, dealt[j], place[j])
         if over < 0 and (not legal or total > best):
-            legal, best, kept = True, total, count
-    for c in range(count - 1, kept - 1, -1):
+            legal, best, lasting = True, total, count
+    for c in range(count - 1, lasting - 1, -1):
         _move(indptr, indices, weights, distance, dealt, price, moved[c], origin[c])
-    return kept > 0
+    return lasting > 0
 
 
 @kept

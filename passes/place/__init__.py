@@ -7,7 +7,8 @@ from collections.abc import Mapping
 import numpy as np
 
 from passes.place.annealing import STARTS, annealing
-from passes.place.options import PlaceOptions
+from passes.place.fixed import check_fixed, fixing
+from passes.place.options import PlaceConfig
 from passes.place.problem import Algorithm, PlaceProblem, Progress, Sites
 from tncompile.analysis.graph import Arcs, layer_names
 from tncompile.analysis.wirelength import wirelength
@@ -18,10 +19,6 @@ from tncompile.verify.placed import verify_sites
 
 ALGORITHMS: dict[str, Algorithm] = {**STARTS, "annealing": annealing}
 """All placement algorithms by name."""
-
-
-class PlaceConfig(PlaceOptions):
-    """Options of `place`."""
 
 
 def place(
@@ -77,28 +74,18 @@ def check_reach(arcs: Arcs, sites: Sites, names: list[str], arch: ChipArch, try_
     )
 
 
-def fixed_problem(site: Site, arch: ChipArch) -> str | None:
-    """Returns why nothing can be fixed to a site, or None."""
-    (x, y), (width, height) = site, arch.size
-    if not (0 <= x < width and 0 <= y < height):
-        return f"is off the board of {width} x {height} cores"
-    return "is faulty (arch.dead_cores)" if (x, y) in arch.dead_cores else None
-
-
 def _check_fixed(stage: PartitionedGraph, arch: ChipArch, fixed: Mapping[int, Site]) -> None:
     """Raises PlacementError for the first core that cannot be fixed where it is to be."""
-    taken: dict[Site, int] = {}
-    for core, (x, y) in fixed.items():
-        where = f"compile.place.fixed: core {core} to ({x}, {y})"
+    words = {"section": "compile.place.fixed", "noun": "core"}
+    for core, site in fixed.items():
         if not 0 <= core < stage.source.cores:
-            raise PlacementError(f"{where}: there is no such core, they are 0 to {stage.source.cores - 1}")
-        if problem := fixed_problem((x, y), arch):
-            raise PlacementError(f"{where}: the site {problem}; take another")
-        if (x, y) in taken:
-            raise PlacementError(f"{where}: core {taken[x, y]} is fixed to the same site; take another")
-        taken[x, y] = core
-        if (chip := int(stage.core_chip[core])) != arch.chip_of(x, y):
             raise PlacementError(
-                f"{where}: the site is on chip {arch.chip_of(x, y)}, partition has put the core on chip {chip}; take a"
-                " site of that chip"
+                f"{fixing(core, site, **words)}: there is no such core, they are 0 to {stage.source.cores - 1}"
+            )
+    check_fixed(fixed, arch, **words)
+    for core, site in fixed.items():
+        if (chip := int(stage.core_chip[core])) != arch.chip_of(*site):
+            raise PlacementError(
+                f"{fixing(core, site, **words)}: the site is on chip {arch.chip_of(*site)}, partition has put the core"
+                f" on chip {chip}; take a site of that chip"
             )

@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Float64, Int32, Int64, UInt64
 
 from passes.place.kernel import BLOCKED, LANES, NOBODY, QUANTILES, sample_moves, try_moves
-from passes.place.options import PlaceOptions
+from passes.place.options import PlaceConfig
 from passes.place.problem import PlaceProblem, Progress, Sites
 from tncompile.analysis.graph import adjacency
 
@@ -28,7 +28,7 @@ _THRESHOLDS = -np.log((np.arange(QUANTILES) + 0.5) / QUANTILES)
 
 
 def anneal(
-    problem: PlaceProblem, start: Sites, config: PlaceOptions, *, seed: int, progress: Progress, spent: float = 0.0
+    problem: PlaceProblem, start: Sites, config: PlaceConfig, *, seed: int, progress: Progress, spent: float = 0.0
 ) -> Sites:
     """Returns sites that cost at most as much as the start.
 

@@ -6,7 +6,7 @@ import time
 
 from passes.place.anneal import anneal
 from passes.place.hilbert import hilbert
-from passes.place.options import PlaceOptions
+from passes.place.options import PlaceConfig
 from passes.place.problem import Algorithm, PlaceProblem, Progress, Sites
 from passes.place.random import random
 from passes.place.relieve import avoid, relieve
@@ -17,7 +17,7 @@ STARTS: dict[str, Algorithm] = {"row_major": row_major, "hilbert": hilbert, "ran
 """What annealing can begin with, by name."""
 
 
-def annealing(problem: PlaceProblem, config: PlaceOptions, *, seed: int, progress: Progress) -> Sites:
+def annealing(problem: PlaceProblem, config: PlaceConfig, *, seed: int, progress: Progress) -> Sites:
     """Returns the start's sites made shorter, then, if links are to be relieved, less crowded, then kept off faults."""
     begin = time.perf_counter()
     sites = STARTS[config.start](problem, config, seed=seed, progress=progress)

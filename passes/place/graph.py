@@ -10,7 +10,9 @@ import networkx as nx
 import numpy as np
 from pydantic import ValidationError
 
-from passes.place import ALGORITHMS, PlaceConfig, check_reach, fixed_problem
+from passes.place import ALGORITHMS, check_reach
+from passes.place.fixed import check_fixed, fixing
+from passes.place.options import PlaceConfig
 from passes.place.problem import PlaceProblem, Progress
 from tncompile.analysis.graph import Arcs
 from tncompile.arch import ChipArch, Site
@@ -62,14 +64,14 @@ def place_graph(
     ((0, 0), (1, 1))
     """
     config = _config({"algorithm": algorithm, "seconds": seconds, **options})
-    if crossing < 0:
+    if not isinstance(crossing, (int, np.integer)) or crossing < 0:
         raise ConfigError(f"place: crossing: is {crossing!r}, expected an integer of at least 0")
     nodes = {node: number for number, node in enumerate(graph)}
     working = sum(arch.capacity(chip) for chip in range(arch.chips))
     if len(nodes) > working:
         raise CapacityError(
             f"place: the graph has {len(nodes):,} nodes, the board {working:,} working cores ({arch.board[0]} x"
-            f" {arch.board[1]} chips of {arch.grid[0]} x {arch.grid[1]}, {len(arch.dead_cores)} faulty); take a larger"
+            f" {arch.board[1]} chips of {arch.grid[0]} x {arch.grid[1]}, {arch.defects}); take a larger"
             " board"
         )
     at = _fixed(nodes, fixed or {}, arch)
@@ -97,18 +99,13 @@ def _config(options: Mapping[str, Any]) -> PlaceConfig:
 
 
 def _fixed(nodes: Mapping[Any, int], fixed: Mapping[Any, Site], arch: ChipArch) -> dict[int, Site]:
-    """Returns the sites of fixed nodes by number; raises PlacementError for the first that cannot be there."""
-    taken: dict[Site, Any] = {}
-    for node, (x, y) in fixed.items():
-        where = f"place: fixed: node {node!r} to ({x}, {y})"
+    """Returns the sites of fixed nodes by number, after checking that each can be there."""
+    words = {"section": "place: fixed", "noun": "node"}
+    for node, site in fixed.items():
         if node not in nodes:
-            raise PlacementError(f"{where}: the graph has no such node")
-        if problem := fixed_problem((x, y), arch):
-            raise PlacementError(f"{where}: the site {problem}; take another")
-        if (x, y) in taken:
-            raise PlacementError(f"{where}: node {taken[x, y]!r} is fixed to the same site; take another")
-        taken[x, y] = node
-    return {nodes[node]: site for site, node in taken.items()}
+            raise PlacementError(f"{fixing(node, site, **words)}: the graph has no such node")
+    check_fixed(fixed, arch, **words)
+    return {nodes[node]: site for node, site in fixed.items()}
 
 
 def _arcs(graph: nx.Graph, nodes: Mapping[Any, int]) -> Arcs:

@@ -6,11 +6,11 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from passes.place.options import PlaceOptions
+from passes.place.options import PlaceConfig
 from passes.place.problem import PlaceProblem, Progress, Sites
 
 
-def hilbert(problem: PlaceProblem, config: PlaceOptions, *, seed: int, progress: Progress) -> Sites:
+def hilbert(problem: PlaceProblem, config: PlaceConfig, *, seed: int, progress: Progress) -> Sites:
     """Returns each region's cores in the graph's order along a Hilbert curve, which skips sites that are not free.
 
     The seed plays no part.

@@ -8,11 +8,12 @@ gathered element. All sums are of integers, so that the order in which a process
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, no_type_check
+from typing import no_type_check
 
 import numpy as np
 from numba import njit
+
+from tncompile.native import kept
 
 LANES = 16
 """Neighbours that are looked at together; rows are padded to multiples."""
@@ -26,14 +27,6 @@ QUANTILES = 1024
 _i32, _u32, _u64 = np.int32, np.uint32, np.uint64
 _HALF, _LOW = _u64(32), _u64(0xFFFFFFFF)
 _MIX = _u64(0x2545F4914F6CDD1D)
-
-
-def kept(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Returns the function compiled, once for all processes if there is a place to keep its code in."""
-    try:
-        return njit(cache=True, nogil=True, error_model="numpy")(function)
-    except RuntimeError:  # neither beside its file nor in the user's cache folder
-        return njit(nogil=True, error_model="numpy")(function)
 
 
 inlined = njit(error_model="numpy", forceinline=True)

@@ -10,8 +10,8 @@ from tncompile.arch import Site
 from tncompile.config import Config
 
 
-class PlaceOptions(Config):
-    """What the algorithms are told besides the problem."""
+class PlaceConfig(Config):
+    """Options of `place`: what the algorithms are told besides the problem."""
 
     algorithm: Literal["row_major", "hilbert", "random", "spectral", "annealing"] = Field(
         "annealing", description="annealing makes what `start` gives shorter; the others stand for themselves"
@@ -20,7 +20,10 @@ class PlaceOptions(Config):
         "spectral", description="what annealing begins with"
     )
     moves: int = Field(
-        1000, ge=0, description="moves a core that annealing tries, for 1000 cores at least; 0 = no annealing"
+        1000,
+        ge=0,
+        le=1_000_000_000,
+        description="moves a core that annealing tries, for 1000 cores at least; 0 = no annealing",
     )
     seconds: float | None = Field(
         None,

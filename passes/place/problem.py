@@ -9,7 +9,7 @@ from typing import Protocol
 import numpy as np
 from jaxtyping import Bool, Int32, Int64
 
-from passes.place.options import PlaceOptions
+from passes.place.options import PlaceConfig
 from tncompile.analysis.graph import Arcs, arcs
 from tncompile.arch import ChipArch, Site
 from tncompile.ir import PartitionedGraph
@@ -118,7 +118,7 @@ class PlaceProblem:
 class Algorithm(Protocol):
     """A placement algorithm: the same sites for the same arguments, in any process, unless `config.seconds` is set."""
 
-    def __call__(self, problem: PlaceProblem, config: PlaceOptions, *, seed: int, progress: Progress) -> Sites:
+    def __call__(self, problem: PlaceProblem, config: PlaceConfig, *, seed: int, progress: Progress) -> Sites:
         """Returns free sites, each core in its region and no two on one site; fixed cores on theirs."""
         ...
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from passes.place.options import PlaceOptions
+from passes.place.options import PlaceConfig
 from passes.place.problem import PlaceProblem, Progress, Sites
 
 
-def random(problem: PlaceProblem, config: PlaceOptions, *, seed: int, progress: Progress) -> Sites:
+def random(problem: PlaceProblem, config: PlaceConfig, *, seed: int, progress: Progress) -> Sites:
     """Returns each region's cores on random sites of it, all equally likely."""
     rng = np.random.default_rng(seed)
     sites = problem.fixed.copy()

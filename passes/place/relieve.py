@@ -9,11 +9,12 @@ from jaxtyping import Int64, UInt64
 from numba import njit
 
 from passes.place.anneal import cost, free_sites
-from passes.place.kernel import BLOCKED, NOBODY, below, draw, kept, near
-from passes.place.options import PlaceOptions
+from passes.place.kernel import BLOCKED, NOBODY, below, draw, near
+from passes.place.options import PlaceConfig
 from passes.place.problem import PlaceProblem, Sites
 from tncompile.analysis.link_load import packet_load
 from tncompile.ir import Direction
+from tncompile.native import kept
 
 _u64 = np.uint64
 _LEVEL = 0.97  # of the busiest link: what a level tries to get all links down to
@@ -23,7 +24,7 @@ _FRESH = 500  # moves between two looks at which cores are on crowded links
 _EAST, _WEST, _NORTH, _SOUTH = (int(d) for d in (Direction.EAST, Direction.WEST, Direction.NORTH, Direction.SOUTH))
 
 
-def relieve(problem: PlaceProblem, start: Sites, config: PlaceOptions, *, seed: int) -> Sites:
+def relieve(problem: PlaceProblem, start: Sites, config: PlaceConfig, *, seed: int) -> Sites:
     """Returns sites for which wirelength + `config.congestion` × load of the busiest link is at most the start's.
 
     Level by level: links that carry more than a little less than the busiest one are crowded. Cores with arcs

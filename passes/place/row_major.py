@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from passes.place.options import PlaceOptions
+from passes.place.options import PlaceConfig
 from passes.place.problem import PlaceProblem, Progress, Sites
 
 
-def row_major(problem: PlaceProblem, config: PlaceOptions, *, seed: int, progress: Progress) -> Sites:
+def row_major(problem: PlaceProblem, config: PlaceConfig, *, seed: int, progress: Progress) -> Sites:
     """Returns each region's cores in the graph's order on its sites, row by row. The seed plays no part."""
     sites = problem.fixed.copy()
     for region, free in enumerate(problem.region_sites):

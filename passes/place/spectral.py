@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float64, Int32, Int64
 
-from passes.place.options import PlaceOptions
+from passes.place.options import PlaceConfig
 from passes.place.problem import PlaceProblem, Progress, Sites
 from tncompile.analysis.graph import adjacency
 from tncompile.analysis.spectral import embedding
@@ -15,7 +15,7 @@ from tncompile.analysis.spectral import embedding
 _ANGLES = 8  # of half a turn
 
 
-def spectral(problem: PlaceProblem, config: PlaceOptions, *, seed: int, progress: Progress) -> Sites:
+def spectral(problem: PlaceProblem, config: PlaceConfig, *, seed: int, progress: Progress) -> Sites:
     """Returns each region's cores spread over its sites by two eigenvectors of its part of the graph.
 
     A region that is not full is filled around the middle of the regions in use. Eigenvectors have no orientation, and

@@ -31,8 +31,7 @@ def test_what_a_contestant_returns_is_judged_here(tmp_path):
     problem = bench.warm_up((2, 1))
     sparse.save_npz(tmp_path / "ring.npz", problem.matrix)
     line = bench.measure(tmp_path / "ring.npz", (2, 1), "in_order", 2, 60)
-    assert line["seconds"] == [pytest.approx(0, abs=5)] * 2
-    del line["seconds"]
+    assert len(line.pop("seconds")) == 2
     # Two full-size chips: all cores fit one, and nothing is cut.
     assert line == {"cost": [0, 0], "cut": [0, 0], "largest": [100, 100], "fits": [True, True]}
 

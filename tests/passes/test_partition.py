@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Mapping
 from dataclasses import replace
 from itertools import combinations, permutations, product
 from pathlib import Path
@@ -349,6 +351,7 @@ def test_a_function_is_named_in_yaml_and_found_in_the_current_folder(modules):
             "importing nowhere_at_all raised ModuleNotFoundError: No module named",
         ),
         ("1 / 0", "bad_one:f", "importing bad_one raised ZeroDivisionError: division by zero"),
+        ("import sys; sys.exit(5)", "bad_four:f", "importing bad_four raised SystemExit: 5"),
         ("def g(): pass", "bad_two:f", "bad_two.py has no f"),
         ("f = 3", "bad_three:f", "is 3 (int), not a function"),
     ],
@@ -360,8 +363,29 @@ def test_what_cannot_be_loaded(modules, text, name, message):
     assert str(error.value).startswith(f"compile.partition.algorithm: {name}: ") and message in str(error.value)
 
 
+def test_a_missing_module_is_to_be_written_only_if_it_is_the_one_that_was_named(modules):
+    (modules / "needs_another.py").write_text("import another_that_is_missing")
+    for name, advised in (("needs_another:f", False), ("nowhere_to_be_found:f", True)):
+        with pytest.raises(ConfigError, match="ModuleNotFoundError") as error:
+            partition(random_graph(7, cores=9), BOARD, PartitionConfig(algorithm=name), seed=0)
+        assert ("; write nowhere_to_be_found.py in " in str(error.value)) is advised
+
+
 def failing(graph: nx.DiGraph, arch: ChipArch) -> dict[int, int]:
     raise KeyError("weight")
+
+
+class Lazy(Mapping):
+    """A mapping that fails only when it is read."""
+
+    def __getitem__(self, core):
+        raise KeyError("not there")
+
+    def __iter__(self):
+        return iter(range(9))
+
+    def __len__(self):
+        return 9
 
 
 @pytest.mark.parametrize(
@@ -377,6 +401,8 @@ def failing(graph: nx.DiGraph, arch: ChipArch) -> dict[int, int]:
         (lambda graph, arch: {**alternate(graph, arch), 3: True}, "puts core 3 on chip True"),
         (lambda graph, arch: dict.fromkeys(graph, 1), "puts 9 cores on chip 1, which has 5 working ones"),
         (lambda graph: {}, "raised TypeError: "),
+        (lambda graph, arch: sys.exit(3), "raised SystemExit: 3"),
+        (lambda graph, arch: Lazy(), "raised KeyError: 'not there'"),
     ],
 )  # fmt: skip
 def test_what_is_no_partition(function, message):

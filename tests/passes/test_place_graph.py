@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import subprocess
 import sys
 
@@ -146,6 +147,7 @@ def test_many_nodes_find_their_neighbours():
             "place: moons: there is no such option; the options are algorithm, start, moves, seconds, heat, congestion",
         ),
         ({"seconds": 0.0}, ConfigError, "place: seconds: is 0.0, expected greater than 0"),
+        ({"seconds": math.inf}, ConfigError, "place: seconds: is inf, expected a finite number"),
         ({"crossing": -1}, ConfigError, "place: crossing: is -1, expected an integer of at least 0"),
         ({"fixed": {"x": (0, 0)}}, PlacementError, "place: fixed: node 'x' to (0, 0): the graph has no such node"),
         (

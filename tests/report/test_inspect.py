@@ -186,6 +186,10 @@ def test_folders_without_what_a_picture_needs(boards: Path, tmp_path: Path) -> N
     assert refused(tmp_path / "none") == f"error: {tmp_path}/none: there is no such file or folder; check the path\n"
     assert refused(empty).startswith(f"error: {empty}: has no chip image, neither chip.safetensors nor")
     assert "expected a ChipImage" in refused(boards / "stages" / "4-place.safetensors")
+    model = boards / "untrained.safetensors"
+    assert refused(model) == (
+        f"error: {model}: is a model, whose neurons are on no chip yet; name a run folder or a chip image\n"
+    )
 
     folder = Path(shutil.copytree(boards, tmp_path / "run"))
     for name in ("chip", "stages/6-emit", "stages/5-route"):

@@ -1,4 +1,4 @@
-"""Code that is kept and threads that share work, apart from the engines."""
+"""Threads that share work, apart from the engines."""
 
 from __future__ import annotations
 
@@ -6,19 +6,8 @@ import threading
 
 import numpy as np
 import pytest
-from numba import njit
 
 from tncompile.sim import native
-
-
-def test_code_is_compiled_even_where_it_cannot_be_kept(monkeypatch: pytest.MonkeyPatch) -> None:
-    def without_a_folder(*, cache: bool = False, **options):
-        if cache:
-            raise RuntimeError("cannot cache function: no locator available")
-        return njit(**options)
-
-    monkeypatch.setattr(native, "njit", without_a_folder)
-    assert native.kept(lambda x: x + 1)(2) == 3
 
 
 @pytest.mark.parametrize("bad", [0, 1, 2])

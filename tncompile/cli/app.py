@@ -121,7 +121,7 @@ Plot = Annotated[
 What = Annotated[
     str | None,
     typer.Option(
-        "--what", metavar="NAMES", help="Draw these of placement,links,utilisation,wirelength. [default: all]"
+        "--what", metavar="NAMES", help="Draw these of placement, links, utilisation, wirelength. [default: all]"
     ),
 ]
 Spikes = Annotated[

@@ -135,6 +135,8 @@ def board_view(path: Path, activity: Activity | None = None) -> BoardView:
     folder = workflow.RunFolder(path)
     if not path.exists():
         raise ArtifactError(f"{path}: there is no such file or folder; check the path")
+    if path.is_file() and _is_model(path):
+        raise ArtifactError(f"{path}: is a model, whose neurons are on no chip yet; name a run folder or a chip image")
     if not path.is_dir() or (path / IMPORTED).exists() or not folder.experiment.is_file():
         image = open_chip(path).image
         return view_of_image(image, ChipArch.model_validate_json(image.arch), activity)

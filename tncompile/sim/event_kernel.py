@@ -18,7 +18,8 @@ from llvmlite import ir
 from numba import njit, types
 from numba.extending import intrinsic, models, register_model
 
-from tncompile.sim.native import DONE, IDLE, kept
+from tncompile.native import kept
+from tncompile.sim.native import DONE, IDLE
 
 LANES = 64  # neurons of a word of a crossbar's row
 BLOCK = 32  # cores that a thread takes at a time

@@ -1,15 +1,14 @@
-"""What the engines compiled by Numba share: code that is kept, memory that it reads, and threads."""
+"""What the engines compiled by Numba share: memory that they read, and threads."""
 
 from __future__ import annotations
 
 import threading
 import time
 from collections.abc import Callable, Sequence
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 from jaxtyping import Int64, Shaped
-from numba import njit
 
 Part: TypeAlias = Callable[[int], int]
 """One thread's part in a job: takes its own last answer, IDLE at first, and works until it has to wait, or to DONE."""
@@ -21,14 +20,6 @@ IDLE = -2
 _LINE = 64  # of the cache [byte]
 _END = 1 << 60  # a task behind all tasks
 _SPARE_ARRAYS = 4  # of one shape that are kept: two states have as many
-
-
-def kept(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Returns the function, to be compiled once for all processes if there is a place to keep its code in."""
-    try:
-        return njit(cache=True, nogil=True, error_model="numpy")(function)
-    except RuntimeError:  # neither beside its file nor in the user's cache folder
-        return njit(nogil=True, error_model="numpy")(function)
 
 
 def share(parts: Sequence[Part], progress: Sequence[Int64[np.ndarray, " _"]]) -> None:

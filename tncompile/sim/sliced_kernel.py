@@ -16,7 +16,8 @@ from llvmlite import ir
 from numba import njit, types
 from numba.extending import intrinsic, models, register_model
 
-from tncompile.sim.native import DONE, kept
+from tncompile.native import kept
+from tncompile.sim.native import DONE
 
 WORD = 64  # ticks of a word
 LANES = 8  # words of a row

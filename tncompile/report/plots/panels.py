@@ -46,6 +46,7 @@ BARS = 90
 """Most bars of a histogram."""
 
 _CHIP_LABEL = 0.19  # room for chips' numbers above a map [inch]
+_RING = 13.0  # least width of the ring around a link [point]
 _BAR_NOTE = 3.6  # room for a colour bar and a note of five lines below it [inch]
 
 
@@ -105,8 +106,9 @@ def links(view: BoardView, scale: Scale) -> Iterator[Panel]:
         write_sides(axes, view, scale.wide)
         if busiest:
             at = centre(scale.wide, busiest[0].x, busiest[0].y)
+            around = max(_RING, 1.5 * 72 * scale.wide.cell / scale.dpi)  # a large site's triangles stay in sight
             for colour, wide in ((PAPER, 4.0), (INK, 1.6)):
-                axes.plot(*at, "o", markersize=13, mfc="none", mec=colour, mew=wide, clip_on=False)
+                axes.plot(*at, "o", markersize=around, mfc="none", mec=colour, mew=wide, clip_on=False)
         label = f"{_unit(view)} on a link" + (" (root scale)" if skewed(view) else "")
         draw_colour_bar(beside, _most(view), label, root=skewed(view), note=note)
 
@@ -261,7 +263,7 @@ def _edge_caption(view: BoardView) -> str:
         f"At a chip's edge the links of a side share one. The busiest leaves chip {side.chip} to the "
         f"{direction.name.lower()} with {short(max(side.leaving) / view.per)} {_unit(view)}. Over its four sides, in "
         f"and out, chip {most.chip} has the most: {short(most.all / view.per)} {_unit(view)}, which is "
-        f"{100 * most.all / view.per / limit:.3g} % of the {limit:,.0f} spikes a tick that they carry, {when}."
+        f"{short(100 * most.all / view.per / limit)} % of the {limit:,.0f} spikes a tick that they carry, {when}."
     )
 
 
