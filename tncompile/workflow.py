@@ -399,6 +399,7 @@ def compile_step(
         figures.update(
             untrained=untrained,
             **stage_figures(step.stage, experiment.arch),
+            **step.figures,
             seconds=time.perf_counter() - begin,
             seconds_by_pass=seconds | {step.name: step.seconds},
             digest=step.digest,
@@ -406,6 +407,8 @@ def compile_step(
         )
         results = folder.record(experiment, "compile", figures)
         reporter.say(f"  {step.name:<10} {step.seconds:7.2f} s, verified in {step.verify_seconds:.2f} s")
+        if step.figures:
+            reporter.say(f"  {'':<10} {step.figures_seconds:7.2f} s for {', '.join(step.figures).replace('_', ' ')}")
         reporter.progress("compile", names.index(step.name) + 1, len(names), {})
 
     if start_from in (None, EXPORT):
@@ -425,6 +428,8 @@ def compile_step(
         for key in ("seconds_by_pass", "digests_by_pass"):
             figures[key] = {name: compiled[key][name] for name in earlier}
         figures.update(stage_figures(stage, experiment.arch))
+        kept = {key for p in DEFAULT_PIPELINE if p.name in earlier for key in p.figures}
+        figures.update((key, compiled[key]) for key in compiled if key in kept)
         folder.forget(names[len(earlier) :])
         atomic_write(folder.experiment, dump_experiment(experiment))
     samples = None
