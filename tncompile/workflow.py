@@ -19,7 +19,7 @@ import platform
 import subprocess
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -32,6 +32,7 @@ from tncompile.analysis.core_bound import core_bound
 from tncompile.analysis.graph import arcs
 from tncompile.analysis.utilisation import shared_cores, utilisation
 from tncompile.analysis.wirelength import hops_per_arc
+from tncompile.analysis.work import fill, hops, work
 from tncompile.arch import ChipArch
 from tncompile.config.experiment import Experiment, dump_experiment, parse_config, resolved
 from tncompile.data import DatasetSpec, load_dataset, load_spec
@@ -531,7 +532,9 @@ def stage_figures(stage: Stage, arch: ChipArch) -> dict[str, Any]:
                 figures["busiest_link"] = int(stage.link_load.max(initial=0))
             case PlacedChip():
                 figures["wirelength"] = stage.wirelength
-                figures["hops_per_spike"] = hops_per_arc(arcs(stage.source.source), stage.core_x, stage.core_y)
+                placed = arcs(stage.source.source), stage.core_x, stage.core_y
+                figures["hops_per_spike"] = hops_per_arc(*placed)
+                figures["hops_per_frame"] = asdict(hops(*placed))
             case PartitionedGraph():
                 figures["chips"] = len(np.unique(stage.core_chip))
                 figures["cut"] = stage.cut
@@ -548,8 +551,21 @@ def stage_figures(stage: Stage, arch: ChipArch) -> dict[str, Any]:
                 figures["input_packets"] = len(stage.input_lines.bit)
                 figures["input_bits"] = stage.source.source.layers[0].conv.inputs
                 figures["latency_ticks"] = stage.latency
+                figures["utilisation"] = asdict(fill(stage))
+                figures.update(_work_figures(stage))
         stage = stage.source  # type: ignore[attr-defined]
     return dict(reversed(figures.items()))
+
+
+def _work_figures(graph: CoreGraph) -> dict[str, Any]:
+    done, counted = work(graph), graph.source.source.spike_counts
+    return {
+        "sample_frames": None if counted is None else counted.frames,
+        "spikes_per_frame": asdict(done.spikes),
+        "host_packets_per_frame": asdict(done.host_packets),
+        "synaptic_events_per_frame": asdict(done.synaptic_events),
+        "neuron_updates_per_tick": done.neuron_updates_per_tick,
+    }
 
 
 def random_images(spec: DatasetSpec, count: int, seed: int) -> np.ndarray:
