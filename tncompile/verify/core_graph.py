@@ -240,11 +240,12 @@ def _neurons(found: Findings, stage: CoreGraph, used: Bool[np.ndarray, "cores ne
 def _stateless(table: NeuronTable) -> Bool[np.ndarray, " types"]:
     """Returns which neurons have V = 0 before every tick and spike if their sum and leak reach 1.
 
-    A spike resets V to R = 0; without one V ≤ 0, which the negative threshold β = 0 lifts to −β = 0 (κ = 1).
+    A spike resets V to R = 0; without one V ≤ 0, which the negative threshold β = 0 lifts to −β = 0 (κ = 1) or −R = 0
+    (κ = 0).
     """
     stochastic = table.stochastic_weights.any(axis=1) | table.stochastic_leak | (table.mask_bits > 0)
     spike = (table.threshold == 1) & (table.reset_mode == ResetMode.RESET) & (table.reset == 0)
-    silence = (table.negative_threshold == 0) & table.negative_saturate
+    silence = table.negative_threshold == 0
     return spike & silence & ~stochastic & ~table.leak_reversal & (table.initial == 0)
 
 
