@@ -311,3 +311,28 @@ def test_every_command_and_option_has_a_line_of_help() -> None:
 def test_module_and_function_are_one_command(finished: tuple[Path, Outcome]) -> None:
     arguments = ("inspect", finished[0] / "stages/0-export.safetensors", "--json")
     assert process(*arguments) == invoke(*arguments)
+
+
+def test_a_net_runs_round_faulty_routers(experiment: Path, tmp_path: Path) -> None:
+    """Cores scattered over a chip with four faulty routers: relays take packets on, and no spike differs."""
+    folder = tmp_path / "run"
+    faulty = ("--set", "arch.grid=[6,6]", "--set", "arch.faulty_routers=[[1,1],[2,3],[3,1],[2,0]]")
+    options = ("--untrained", "--set", "compile.place.algorithm=random", "--check-semantics", 3, "--out", folder)
+    compiled = invoke("compile", experiment, *options, *faulty, "--json")
+    assert compiled.code == 0, compiled.err
+    figures = compiled.json["compile"]
+    assert figures["detours"]["relays"] > 0
+    simulated = invoke("simulate", folder, "--random-images", "--json").json["simulate"]
+    assert simulated["mismatched_spikes"] == 0
+    assert simulated["latency_ticks"] == figures["latency_ticks"]
+    inspected = invoke("inspect", folder, "--json").json
+    assert inspected["image_cores"] == figures["cores"] + figures["detours"]["relay_cores"]
+    assert inspected["detours"] == figures["detours"]
+    for suffix in ("svg", "png"):
+        assert invoke("inspect", folder, "--plot", tmp_path / f"board.{suffix}", "--what", "all").code == 0
+
+    walls = [[x, y] for x in (1, 3) for y in range(5)]
+    cut_off = invoke("compile", experiment, "--untrained", "--out", folder, "--set", "arch.grid=[5,5]", "--set",
+                     f"arch.faulty_routers={walls}")  # fmt: skip
+    assert cut_off.code == 3
+    assert "10 with faulty routers, 10 cut off by these: (2, 0), (2, 1)" in cut_off.err.replace("\n", " ")
