@@ -127,32 +127,59 @@ def _way(mesh: Mesh, rooms: _Rooms, first: Site, last: Site) -> list[Site]:
 
     The search goes from the first site on, relay by relay.
     """
-    goal, open_ = mesh.reaching(*last), rooms.room > 0
-    came_from: dict[Site, Site] = {}
-    reached = [first]
-    while reached:
-        before, reached = reached, []
-        best: tuple[tuple[bool, int, Site], list[Site]] | None = None
-        for start in before:
-            ahead = open_ & mesh.reached_from(*start)
-            for y, x in np.argwhere(ahead & goal).tolist():
-                judged = bool(rooms.free[y, x]), _hops(start, (x, y)) + _hops((x, y), last), (x, y)
-                if best is None or judged < best[0]:
-                    best = judged, [start, (x, y)]
-            open_ &= ~ahead
-            fresh = [(x, y) for y, x in np.argwhere(ahead).tolist()]
-            came_from |= dict.fromkeys(fresh, start)
-            reached += fresh
-        if best is not None:
-            way = best[1]
-            while way[0] != first:
-                way.insert(0, came_from[way[0]])
-            return way[1:]
+    goal, unseen = mesh.reaching(*last), rooms.room > 0
+    reached = np.zeros_like(unseen)
+    reached[first[1], first[0]] = True
+    before = np.full((2, *unseen.shape), -1)  # x and y of the site behind which each is reached
+    while reached.any():
+        if (ends := _step(mesh, reached, unseen & goal, before)).any():
+            way = [_nearest(rooms, ends, before, last)]
+            while (at := _before(before, way[0])) != first:
+                way.insert(0, at)
+            return way
+        reached = _step(mesh, reached, unseen, before)
+        unseen &= ~reached
     return []
 
 
-def _hops(start: Site, end: Site) -> int:
-    return abs(end[0] - start[0]) + abs(end[1] - start[1])
+def _step(
+    mesh: Mesh,
+    reached: Bool[np.ndarray, "height width"],
+    sites: Bool[np.ndarray, "height width"],
+    before: Int64[np.ndarray, "2 height width"],
+) -> Bool[np.ndarray, "height width"]:
+    """Returns those of the sites to which packets go from one that is reached, and notes it; from the fewer side on."""
+    found = np.zeros_like(sites)
+    if sites.sum() < reached.sum():
+        for y, x in np.argwhere(sites).tolist():
+            starts = np.argwhere(reached & mesh.reaching(x, y))
+            if len(starts):
+                found[y, x], before[:, y, x] = True, starts[0, ::-1]
+        return found
+    for y, x in np.argwhere(reached).tolist():
+        ahead = sites & ~found & mesh.reached_from(x, y)
+        found |= ahead
+        before[0][ahead], before[1][ahead] = x, y
+    return found
+
+
+def _nearest(
+    rooms: _Rooms,
+    ends: Bool[np.ndarray, "height width"],
+    before: Int64[np.ndarray, "2 height width"],
+    last: Site,
+) -> Site:
+    """Returns the site that makes the last two legs shortest; a free one only if all are."""
+    y, x = np.nonzero(ends)
+    before_x, before_y = before[:, y, x]
+    hops = np.abs(x - before_x) + np.abs(y - before_y) + np.abs(x - last[0]) + np.abs(y - last[1])
+    best = int(np.argmin(hops + rooms.free[y, x] * 4 * sum(ends.shape)))
+    return int(x[best]), int(y[best])
+
+
+def _before(before: Int64[np.ndarray, "2 height width"], site: Site) -> Site:
+    x, y = before[:, site[1], site[0]].tolist()
+    return x, y
 
 
 def _site(stage: PlacedChip, core: int) -> Site:
