@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 
 from passes.place.anneal import anneal
@@ -16,10 +17,16 @@ from passes.place.spectral import spectral
 STARTS: dict[str, Algorithm] = {"row_major": row_major, "hilbert": hilbert, "random": random, "spectral": spectral}
 """What annealing can begin with, by name."""
 
+_RELIEF = 0.3  # of the time that placing may take: for busy links, if they count
+
 
 def annealing(problem: PlaceProblem, config: PlaceConfig, *, seed: int, progress: Progress) -> Sites:
     """Returns the start's sites made shorter, and then, if links are to be relieved, less crowded."""
     begin = time.perf_counter()
     sites = STARTS[config.start](problem, config, seed=seed, progress=progress)
-    sites = anneal(problem, sites, config, seed=seed, progress=progress, spent=time.perf_counter() - begin)
-    return relieve(problem, sites, config, seed=seed) if config.congestion else sites
+    relief = _RELIEF * (config.seconds or 0.0) if config.congestion else 0.0
+    spent = time.perf_counter() - begin + relief
+    sites = anneal(problem, sites, config, seed=seed, progress=progress, spent=spent)
+    if not config.congestion:
+        return sites
+    return relieve(problem, sites, config, seed=seed, seconds=math.inf if config.seconds is None else relief)
