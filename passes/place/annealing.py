@@ -8,11 +8,12 @@ import time
 from passes.place.anneal import anneal
 from passes.place.hilbert import hilbert
 from passes.place.options import PlaceConfig
-from passes.place.problem import Algorithm, PlaceProblem, Progress, Sites
+from passes.place.problem import Algorithm, PlaceProblem, Sites
 from passes.place.random import random
 from passes.place.relieve import relieve
 from passes.place.row_major import row_major
 from passes.place.spectral import spectral
+from passes.progress import Progress
 
 STARTS: dict[str, Algorithm] = {"row_major": row_major, "hilbert": hilbert, "random": random, "spectral": spectral}
 """What annealing can begin with, by name."""

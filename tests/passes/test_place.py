@@ -26,6 +26,7 @@ from passes.place.kernel import LANES
 from passes.place.problem import PlaceProblem, Sites
 from passes.place.relieve import relieve
 from passes.place.spectral import Halvings, spread
+from passes.progress import unheard
 from tncompile.analysis.graph import Arcs, arcs
 from tncompile.analysis.link_load import link_load
 from tncompile.analysis.wirelength import wirelength
@@ -58,10 +59,6 @@ def wired(targets: list[list[int]]) -> CoreGraph:
 def on_one_chip(graph: CoreGraph) -> PartitionedGraph:
     """Returns all cores on chip 0."""
     return PartitionedGraph(source=graph, core_chip=np.zeros(graph.cores, np.int32), cut=0)
-
-
-def unheard(fraction, figures) -> None:
-    """Takes progress and does nothing with it."""
 
 
 def start(problem: PlaceProblem, name: str, seed: int = 0) -> Sites:
