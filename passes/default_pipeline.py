@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from itertools import pairwise
+from typing import Any
 
 from passes.emit import EmitConfig, emit
-from passes.pack import PackConfig, pack
+from passes.pack import PackConfig, cores_by_saving, pack
 from passes.partition import PartitionConfig, partition
 from passes.place import PlaceConfig, place
 from passes.route import RouteConfig, route
@@ -35,12 +36,15 @@ class Pass:
             One that takes long may also take `progress`, and call it with how much is done (0 … 1) and figures by name.
         config: model of its options: the section of its name under `compile:` in an experiment.
         takes, gives: stages before and after it.
+        figures: what the pass knows beyond its stage, by key in results.json: `f(before, after, arch, config)` returns
+            plain data, for people only.
     """
 
     run: Callable[..., Stage]
     config: type[Config]
     takes: type[Stage]
     gives: type[Stage]
+    figures: Mapping[str, Callable[..., Any]] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -69,7 +73,7 @@ DEFAULT_PIPELINE = checked(
     # Real weights to −1, 0, 1 and batch norm to integer leaks; exact.
     Pass(trinarize, TrinarizeConfig, LogicalNet, TrinaryNet),
     # Layers to cores: blocks, copies, splitters, delays.
-    Pass(pack, PackConfig, TrinaryNet, CoreGraph),
+    Pass(pack, PackConfig, TrinaryNet, CoreGraph, {"cores_by_saving": cores_by_saving}),
     # Cores to chips; trivial on one.
     Pass(partition, PartitionConfig, CoreGraph, PartitionedGraph),
     # Cores to sites, for short wires.

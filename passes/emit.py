@@ -6,7 +6,7 @@ import numpy as np
 
 from tncompile.arch import ChipArch
 from tncompile.config import Config
-from tncompile.ir import OUTPUT_PIN, ChipImage, Host, InputPackets, RoutedChip, TrinaryNet
+from tncompile.ir import OUTPUT_PIN, ChipImage, Host, InputPackets, RoutedChip, TrinaryNet, graph_of, sites_of
 
 
 class EmitConfig(Config):
@@ -14,9 +14,8 @@ class EmitConfig(Config):
 
 
 def emit(stage: RoutedChip, arch: ChipArch, config: EmitConfig, *, seed: int) -> ChipImage:
-    """Returns the chip image; cores stay in the graph's order."""
-    placed = stage.source
-    graph = placed.source.source
+    """Returns the chip image; cores stay in the graph's order, those of relays come last."""
+    graph, (x, y) = graph_of(stage), sites_of(stage)
     lines = graph.input_lines
     host = _host(graph.source)
     width, height, features = host.out_shape
@@ -26,8 +25,8 @@ def emit(stage: RoutedChip, arch: ChipArch, config: EmitConfig, *, seed: int) ->
         input_bits=host.conv.outputs,
         output_pins=width * height * features,
         latency=graph.latency,
-        core_x=placed.core_x,
-        core_y=placed.core_y,
+        core_x=x,
+        core_y=y,
         core_crossbar=graph.core_crossbar,
         crossbars=graph.crossbars,
         axon_type=graph.axon_type,
@@ -38,9 +37,7 @@ def emit(stage: RoutedChip, arch: ChipArch, config: EmitConfig, *, seed: int) ->
         target_axon=np.where(to_core, graph.target_axon, 0).astype(np.int16),
         target_delay=np.where(to_core, graph.target_delay, 0).astype(np.uint8),
         output_pin=np.where(graph.target_core == OUTPUT_PIN, graph.target_axon, -1).astype(np.int32),
-        packets=InputPackets(
-            bit=lines.bit, x=placed.core_x[lines.core], y=placed.core_y[lines.core], axon=lines.axon, delay=lines.delay
-        ),
+        packets=InputPackets(bit=lines.bit, x=x[lines.core], y=y[lines.core], axon=lines.axon, delay=lines.delay),
         host=host,
     )
 

@@ -6,6 +6,7 @@ experiment. Nothing else in tncompile spells out a hardware number.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -52,7 +53,12 @@ class ChipArch(BaseModel):
     )
     grid: tuple[int, int] = Field(default=(64, 64), description="cores of a chip in x and y", strict=False)
     board: tuple[int, int] = Field(default=(1, 1), description="chips in x and y", strict=False)
-    dead_cores: tuple[Site, ...] = Field(default=(), description="faulty sites (x, y) on the board", strict=False)
+    dead_cores: tuple[Site, ...] = Field(
+        default=(), description="sites (x, y) on the board whose core is faulty; their routers work", strict=False
+    )
+    faulty_routers: tuple[Site, ...] = Field(
+        default=(), description="sites (x, y) on the board that no packet may pass, nor reach", strict=False
+    )
 
     @model_validator(mode="after")
     def _check(self) -> ChipArch:
@@ -70,11 +76,12 @@ class ChipArch(BaseModel):
         width, height = self.size
         if width * height > 1 << 20:
             raise ValueError(f"grid and board: at most {1 << 20} cores in all, got {width * height}")
-        for x, y in self.dead_cores:
-            if not (0 <= x < width and 0 <= y < height):
-                raise ValueError(f"dead_cores: site ({x}, {y}) is off the board of {width} x {height} cores")
-        if len(set(self.dead_cores)) != len(self.dead_cores):
-            raise ValueError("dead_cores: a site is named twice")
+        for key, sites in (("dead_cores", self.dead_cores), ("faulty_routers", self.faulty_routers)):
+            for x, y in sites:
+                if not (0 <= x < width and 0 <= y < height):
+                    raise ValueError(f"{key}: site ({x}, {y}) is off the board of {width} x {height} cores")
+            if len(set(sites)) != len(sites):
+                raise ValueError(f"{key}: a site is named twice")
         return self
 
     @property
@@ -125,10 +132,56 @@ class ChipArch(BaseModel):
         """Returns the number of the chip that site (x, y) lies on."""
         return x // self.grid[0] + self.board[0] * (y // self.grid[1])
 
+    @property
+    def cut_off(self) -> tuple[Site, ...]:
+        """Sites of working routers that faulty ones part from most of the board, sorted.
+
+        Packets go from router to router along x and y, with a core that relays them where they must turn more often
+        than x first, then y: so what is joined side by side can be reached, and nothing else.
+        """
+        return _cut_off(self.size, self.faulty_routers)
+
+    @property
+    def blockages(self) -> frozenset[Site]:
+        """Sites that no core may have: faulty cores, faulty routers, and what these cut off."""
+        return frozenset((*self.dead_cores, *self.faulty_routers, *self.cut_off))
+
+    @property
+    def defects(self) -> str:
+        """What cannot be used of the board, in words: of which kind, and where for what is cut off."""
+        kinds = [f"{len(self.dead_cores)} faulty"]
+        kinds += [f"{len(self.faulty_routers)} with faulty routers"] if self.faulty_routers else []
+        if self.cut_off:
+            named = ", ".join(map(str, self.cut_off[:5])) + (", …" if len(self.cut_off) > 5 else "")
+            kinds.append(f"{len(self.cut_off)} cut off by these: {named}")
+        return ", ".join(kinds)
+
     def capacity(self, chip: int) -> int:
-        """Returns how many working cores a chip has."""
-        dead = sum(1 for x, y in self.dead_cores if self.chip_of(x, y) == chip)
-        return self.grid[0] * self.grid[1] - dead
+        """Returns how many cores of a chip can be used."""
+        blocked = sum(1 for x, y in self.blockages if self.chip_of(x, y) == chip)
+        return self.grid[0] * self.grid[1] - blocked
+
+
+@lru_cache(maxsize=8)
+def _cut_off(size: tuple[int, int], faulty: tuple[Site, ...]) -> tuple[Site, ...]:
+    """Returns the sites whose routers work but are not joined to the largest part of the board."""
+    if not faulty:
+        return ()
+    (width, height), seen = size, set(faulty)
+    parts: list[list[Site]] = []
+    for first in ((x, y) for y in range(height) for x in range(width)):
+        if first in seen:
+            continue
+        seen.add(first)
+        part = [first]
+        for x, y in part:  # which grows meanwhile
+            for near in ((x + 1, y), (x - 1, y), (x, y + 1), (x, y - 1)):
+                if 0 <= near[0] < width and 0 <= near[1] < height and near not in seen:
+                    seen.add(near)
+                    part.append(near)
+        parts.append(part)
+    largest = max(parts, key=len, default=[])
+    return tuple(sorted(site for part in parts if part is not largest for site in part))
 
 
 TRUENORTH = ChipArch()

@@ -5,8 +5,8 @@ from __future__ import annotations
 import inspect
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import TypeVar
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -44,6 +44,8 @@ class Step:
         seconds: the pass alone [s].
         verify_seconds: its verifier, and the semantic check if asked for [s].
         digest: of the stage.
+        figures: what the pass knows beyond its stage, by key in results.json.
+        figures_seconds: counting them [s].
     """
 
     name: str
@@ -51,6 +53,8 @@ class Step:
     seconds: float
     verify_seconds: float
     digest: str
+    figures: Mapping[str, Any] = field(default_factory=dict)
+    figures_seconds: float = 0.0
 
 
 def step_names(pipeline: Sequence[Pass] = DEFAULT_PIPELINE) -> tuple[str, ...]:
@@ -136,7 +140,10 @@ def run_passes(
         if samples is not None and expected is not None:
             actual = evaluate(stage, arch, samples)
             _same_spikes(step.name, expected, actual, before, stage)
-        yield Step(step.name, stage, done - start, time.perf_counter() - done, digest(stage))
+        verified = time.perf_counter()
+        figures = {key: count(before, stage, arch, configs[step.name]) for key, count in step.figures.items()}
+        counted = time.perf_counter()
+        yield Step(step.name, stage, done - start, verified - done, digest(stage), figures, counted - verified)
 
 
 def check_capacity(

@@ -19,7 +19,7 @@ import platform
 import subprocess
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -29,9 +29,11 @@ import numpy as np
 import tncompile
 from tncompile.analysis.chip_edges import chip_edge_figures
 from tncompile.analysis.core_bound import core_bound
+from tncompile.analysis.detours import detour_figures
 from tncompile.analysis.graph import arcs
 from tncompile.analysis.utilisation import shared_cores, utilisation
 from tncompile.analysis.wirelength import hops_per_arc
+from tncompile.analysis.work import fill, hops, work
 from tncompile.arch import ChipArch
 from tncompile.config.experiment import Experiment, dump_experiment, parse_config, resolved
 from tncompile.data import DatasetSpec, load_dataset, load_spec
@@ -46,6 +48,7 @@ from tncompile.ir import (
     RoutedChip,
     SpikeCounts,
     Stage,
+    graph_of,
 )
 from tncompile.ir.io import atomic_write, read_bytes, read_stage, write_stage
 from tncompile.ir.text import digest, dump
@@ -399,6 +402,7 @@ def compile_step(
         figures.update(
             untrained=untrained,
             **stage_figures(step.stage, experiment.arch),
+            **step.figures,
             seconds=time.perf_counter() - begin,
             seconds_by_pass=seconds | {step.name: step.seconds},
             digest=step.digest,
@@ -406,6 +410,8 @@ def compile_step(
         )
         results = folder.record(experiment, "compile", figures)
         reporter.say(f"  {step.name:<10} {step.seconds:7.2f} s, verified in {step.verify_seconds:.2f} s")
+        if step.figures:
+            reporter.say(f"  {'':<10} {step.figures_seconds:7.2f} s for {', '.join(step.figures).replace('_', ' ')}")
         reporter.progress("compile", names.index(step.name) + 1, len(names), {})
 
     if start_from in (None, EXPORT):
@@ -425,6 +431,8 @@ def compile_step(
         for key in ("seconds_by_pass", "digests_by_pass"):
             figures[key] = {name: compiled[key][name] for name in earlier}
         figures.update(stage_figures(stage, experiment.arch))
+        kept = {key for p in DEFAULT_PIPELINE if p.name in earlier for key in p.figures}
+        figures.update((key, compiled[key]) for key in compiled if key in kept)
         folder.forget(names[len(earlier) :])
         atomic_write(folder.experiment, dump_experiment(experiment))
     samples = None
@@ -502,13 +510,17 @@ def read_stages(folder: RunFolder, step: str) -> Stage:
 
 
 def read_core_graph(folder: RunFolder) -> CoreGraph:
-    """Returns the core graph of a run folder.
+    """Returns the core graph of a run folder, with its relays if it is routed already.
 
     Raises:
         ArtifactError: as `read_stages`.
     """
-    for stage in (read_stages(folder, p.name) for p in DEFAULT_PIPELINE if p.gives is CoreGraph):
-        assert isinstance(stage, CoreGraph)
+    steps = {p.gives: p.name for p in DEFAULT_PIPELINE}
+    routed = folder.stage(steps[RoutedChip]).exists()
+    stage = read_stages(folder, steps[RoutedChip if routed else CoreGraph])
+    if isinstance(stage, RoutedChip):
+        return graph_of(stage)
+    if isinstance(stage, CoreGraph):
         return stage
     raise InternalError("no pass of the pipeline gives a CoreGraph")
 
@@ -524,9 +536,13 @@ def stage_figures(stage: Stage, arch: ChipArch) -> dict[str, Any]:
             case RoutedChip():
                 figures["crossings"] = stage.crossings
                 figures["busiest_link"] = int(stage.link_load.max(initial=0))
+                figures["latency_ticks"] = graph_of(stage).latency
+                figures["detours"] = detour_figures(stage)
             case PlacedChip():
                 figures["wirelength"] = stage.wirelength
-                figures["hops_per_spike"] = hops_per_arc(arcs(stage.source.source), stage.core_x, stage.core_y)
+                placed = arcs(stage.source.source), stage.core_x, stage.core_y
+                figures["hops_per_spike"] = hops_per_arc(*placed)
+                figures["hops_per_frame"] = asdict(hops(*placed))
             case PartitionedGraph():
                 figures["chips"] = len(np.unique(stage.core_chip))
                 figures["cut"] = stage.cut
@@ -542,9 +558,22 @@ def stage_figures(stage: Stage, arch: ChipArch) -> dict[str, Any]:
                 figures["splitters_by_layer"] = {row.layer: row.splitters for row in rows if row.splitters}
                 figures["input_packets"] = len(stage.input_lines.bit)
                 figures["input_bits"] = stage.source.source.layers[0].conv.inputs
-                figures["latency_ticks"] = stage.latency
+                figures.setdefault("latency_ticks", stage.latency)
+                figures["utilisation"] = asdict(fill(stage))
+                figures.update(_work_figures(stage))
         stage = stage.source  # type: ignore[attr-defined]
     return dict(reversed(figures.items()))
+
+
+def _work_figures(graph: CoreGraph) -> dict[str, Any]:
+    done, counted = work(graph), graph.source.source.spike_counts
+    return {
+        "sample_frames": None if counted is None else counted.frames,
+        "spikes_per_frame": asdict(done.spikes),
+        "host_packets_per_frame": asdict(done.host_packets),
+        "synaptic_events_per_frame": asdict(done.synaptic_events),
+        "neuron_updates_per_tick": done.neuron_updates_per_tick,
+    }
 
 
 def random_images(spec: DatasetSpec, count: int, seed: int) -> np.ndarray:

@@ -14,7 +14,8 @@ How it goes:
    have driven them.
 3. `assembly` counts the copies (`copies`) and grows the splitters (`splitters`).
 4. `share` puts blocks and splitters on cores, several on one where they fit.
-5. `assembly` connects everything.
+5. `packing` does all this with several worths of the room in part-filled cores, and keeps the best.
+6. `assembly` connects everything.
 
 References:
     Esser et al. 2016; US patent 11315020 (blocks, copies and splitters as one minimisation).
@@ -26,18 +27,12 @@ from typing import Literal
 
 from pydantic import Field
 
-from passes.pack.assembly import assemble, items_of, sources_of
-from passes.pack.constants import constants_of, no_constants
-from passes.pack.layout import lay_out
-from passes.pack.plan import Planner
-from passes.pack.share import seat
-from tncompile.analysis.blocks import shapes_of
+from passes.pack.assembly import assemble
+from passes.pack.packing import Packer
 from tncompile.arch import ChipArch
 from tncompile.config import Config
-from tncompile.ir import SCHEMES, CoreGraph, TrinaryNet, check_fan_in
-
-_SHARING: tuple[dict[str, float], ...] = ({}, {"guests": 0.5}, {"guests": 0.9}, {"alone": 0.0})
-"""What room in part-filled cores may be worth: that shows only when all are seated, so the best plan is taken."""
+from tncompile.errors import CapacityError
+from tncompile.ir import SCHEMES, CoreGraph, TrinaryNet
 
 
 class PackConfig(Config):
@@ -65,6 +60,13 @@ class PackConfig(Config):
             raise ValueError(f"packets_per_bit: must be at least 1 or 'all', got {self.packets_per_bit}")
 
 
+SAVINGS = tuple(name for name, field in PackConfig.model_fields.items() if field.annotation is bool)
+"""The options that save cores, in the order in which they are counted."""
+
+NO_SAVING = "none"
+"""Stands for no saving where cores are counted by saving."""
+
+
 def pack(stage: TrinaryNet, arch: ChipArch, config: PackConfig, *, seed: int) -> CoreGraph:
     """Returns the net as cores.
 
@@ -77,25 +79,40 @@ def pack(stage: TrinaryNet, arch: ChipArch, config: PackConfig, *, seed: int) ->
     Raises:
         CapacityError: a filter has more inputs than a core takes, or a splitter tree is deeper than delays allow.
     """
+    best = _packer(stage, arch, config).fewest(_switched_on(config))
     scheme = SCHEMES[config.scheme]
-    convs = tuple(layer.conv for layer in stage.source.layers)
-    for conv in convs:
-        check_fan_in(conv, arch, scheme)
-    limit = None if config.packets_per_bit == "all" else config.packets_per_bit
-    # Constants are added to leaks, which must decide for themselves where they stop at the largest leak.
-    fold = config.fold_constants and all(conv.fan_in < arch.leak_max for conv in convs)
-    known = constants_of(stage) if fold else no_constants(stage)
-    shapes = shapes_of(convs, trim=config.trim_padding)
+    return assemble(stage, arch, scheme, best.layouts, best.sources, best.seats, best.items.way)
 
-    best = None
-    for worth in _SHARING if config.share_cores else ({},):
-        plans = Planner(arch, scheme, limit, config.free_blocks, **worth).plan(shapes)
-        layouts = lay_out(stage, plans, known, scheme, drop_unread=config.drop_unread)
-        sources = sources_of(layouts, limit, arch)
-        items = items_of(layouts, sources)
-        seats = seat(items, arch, share=config.share_cores)
-        if best is None or seats.cores < best[-1].cores:
-            best = layouts, sources, items, seats
-    assert best is not None
-    layouts, sources, items, seats = best
-    return assemble(stage, arch, scheme, layouts, sources, seats, items.way)
+
+def cores_by_saving(net: TrinaryNet, graph: CoreGraph, arch: ChipArch, config: PackConfig) -> dict[str, int | None]:
+    """Returns how many cores a net takes without any saving, and as those that are on come in one after the other.
+
+    Each number is what `pack` gives with the savings up to there; the last is that of the graph.
+
+    Args:
+        net: what was packed.
+        graph: what pack made of it.
+        arch: the core's size and the longest delay.
+        config: the savings that are on, and what all counts have in common.
+
+    Returns:
+        Cores by the saving that came in last, `NO_SAVING` first; None where delays cannot bridge the splitters yet.
+    """
+    packer, on = _packer(net, arch, config), _switched_on(config)
+    names = [NO_SAVING, *on]
+    counts: dict[str, int | None] = {}
+    for number, name in enumerate(names[:-1]):
+        try:
+            counts[name] = packer.fewest(on[:number]).seats.cores
+        except CapacityError:
+            counts[name] = None
+    return counts | {names[-1]: graph.cores}
+
+
+def _packer(net: TrinaryNet, arch: ChipArch, config: PackConfig) -> Packer:
+    limit = None if config.packets_per_bit == "all" else config.packets_per_bit
+    return Packer(net, arch, SCHEMES[config.scheme], limit)
+
+
+def _switched_on(config: PackConfig) -> tuple[str, ...]:
+    return tuple(name for name in SAVINGS if getattr(config, name))

@@ -78,6 +78,7 @@ def lay_out(
     scheme: SynapseScheme,
     *,
     drop_unread: bool,
+    earlier: dict[tuple, Layout] | None = None,
 ) -> list[Layout]:
     """Returns the cells of all layers, from what the output pins need back to the input.
 
@@ -87,17 +88,21 @@ def lay_out(
         known: input bits and outputs of the layers that are constant.
         scheme: how weights become crosspoints.
         drop_unread: whether axons that no neuron listens to are left out, and with them the signals that nobody reads.
+        earlier: layouts of the same net and scheme, which are used again; those that are made now are added.
     """
+    earlier = {} if earlier is None else earlier
     layouts: list[Layout] = []
     needed = np.ones(plans[-1].shape.conv.outputs, bool)
     for number in reversed(range(len(plans))):
         # The last layer's neurons drive pins, so all of them are there, constant or not.
         wanted = needed if not layouts else needed & (known[number + 1] == VARIES)
-        layout = _lay_out_layer(
-            plans[number], net.weights[number], known[number], wanted, scheme, drop_unread=drop_unread
-        )
-        layouts.append(layout)
-        needed = layout.demand > 0
+        key = number, plans[number].blocks, known[number].tobytes(), wanted.tobytes(), drop_unread
+        if key not in earlier:
+            earlier[key] = _lay_out_layer(
+                plans[number], net.weights[number], known[number], wanted, scheme, drop_unread=drop_unread
+            )
+        layouts.append(earlier[key])
+        needed = earlier[key].demand > 0
     return layouts[::-1]
 
 

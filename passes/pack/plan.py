@@ -10,12 +10,13 @@ equal blocks.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import chain
 
 import numpy as np
-from jaxtyping import Int
+from jaxtyping import Float64, Int, Int64
 
 from passes.pack.copies import direct_copies, host_remainder
 from tncompile.analysis.blocks import Box, Positions, Shape, boxes_of
@@ -59,10 +60,60 @@ class Plan:
     def readers(self) -> Int[np.ndarray, "y x"]:
         """How many cores of a group read each input position."""
         width, height, _ = self.shape.conv.in_shape
-        count = np.zeros((height, width), np.int64)
-        for block in self.blocks:
-            count[np.ix_(block.taps_y, block.taps_x)] += block.chunks
-        return count
+        chunks = np.array([block.chunks for block in self.blocks], np.float64)
+        reads_y = _indicator([block.taps_y for block in self.blocks], height)
+        reads_x = _indicator([block.taps_x for block in self.blocks], width)
+        return np.rint((reads_y * chunks[:, None]).T @ reads_x).astype(np.int64)
+
+    @cached_property
+    def key(self) -> bytes:
+        """What is equal for two plans that ask the same of the layer before."""
+        return self.readers.tobytes()
+
+
+Cut = tuple[int, ...]
+"""Boxes that hold each needed position once, by y, then x; as numbers in `Layer.boxes`."""
+
+
+class Layer:
+    """A layer's boxes, and what plans can be made of them; each plan is made once, however often it is asked for.
+
+    Attributes:
+        shape: the layer.
+        boxes: all that fit a core.
+        inputs: of each.
+        grids: the cuts into equal blocks.
+    """
+
+    def __init__(self, shape: Shape, arch: ChipArch, scheme: SynapseScheme):
+        found = boxes_of(shape, arch, scheme)
+        size = len(shape.x.needed), len(shape.y.needed)
+        self.shape = shape
+        self.boxes = tuple(found)
+        self.inputs = tuple(found.values())
+        self.grids = tuple(_grids(size, {box: number for number, box in enumerate(found)}))
+        self._strips = tuple(_Strips(size, self.boxes, along_x) for along_x in (True, False))
+        self._blocks: dict[tuple[int, int], Block] = {}
+        self._plans: dict[tuple[Cut, tuple[int, ...]], Plan] = {}
+
+    def strips(self, costs: Float64[np.ndarray, " boxes"]) -> Iterator[Cut]:
+        """Yields the cheapest cut into strips that run along x, and along y."""
+        for strips in self._strips:
+            yield from strips.cheapest(costs)
+
+    def plan(self, cut: Cut, chunks: tuple[int, ...]) -> Plan:
+        """Returns the plan of a cut whose blocks' features are cut into so many chunks."""
+        key = cut, chunks
+        if key not in self._plans:
+            self._plans[key] = Plan(self.shape, tuple(map(self._block, cut, chunks)))
+        return self._plans[key]
+
+    def _block(self, box: int, chunks: int) -> Block:
+        key = box, chunks
+        if key not in self._blocks:
+            (x0, x1, y0, y1), x, y = self.boxes[box], self.shape.x, self.shape.y
+            self._blocks[key] = Block(x.needed[x0:x1], y.needed[y0:y1], x.taps(x0, x1), y.taps(y0, y1), chunks)
+        return self._blocks[key]
 
 
 @dataclass(frozen=True)
@@ -101,16 +152,15 @@ class Planner:
     alone: float = 1.0
     _costs: dict[tuple[bytes, int, int], tuple[Option, ...]] = field(default_factory=dict, init=False)
 
-    def plan(self, shapes: tuple[Shape, ...]) -> tuple[Plan, ...]:
+    def plan(self, layers: tuple[Layer, ...]) -> tuple[Plan, ...]:
         """Returns the cheapest plan of each layer; one whose splitters delays cannot bridge, if there is no other."""
         best: list[tuple[float, tuple[Plan, ...]]] = [(0.0, ())]
-        for shape in reversed(shapes):
+        for layer in reversed(layers):
             found: dict[bytes, tuple[float, tuple[Plan, ...]]] = {}
-            boxes = boxes_of(shape, self.arch, self.scheme)
             for tail_cost, tail in best:
-                demand = _demand(shape, tail, self.scheme)
-                for cost, plan in self._candidates(shape, boxes, demand):
-                    total, key = tail_cost + cost, plan.readers.tobytes()
+                demand = _demand(layer.shape, tail, self.scheme)
+                for cost, plan in self._candidates(layer, demand):
+                    total, key = tail_cost + cost, plan.key
                     if key not in found or total < found[key][0]:
                         found[key] = (total, (plan, *tail))
             best = _promising(list(found.values()), self.arch.neurons)
@@ -123,25 +173,25 @@ class Planner:
         demand = plan.readers.ravel() * self.scheme.axons_per_input
         return splitter_cost(host_remainder(demand, self.limit), self.arch) * plan.shape.conv.in_shape[2]
 
-    def _candidates(
-        self, shape: Shape, boxes: dict[Box, int], demand: Int[np.ndarray, "y x"]
-    ) -> Iterator[tuple[float, Plan]]:
+    def _candidates(self, layer: Layer, demand: Int[np.ndarray, "y x"]) -> Iterator[tuple[float, Plan]]:
         """Yields plans of a layer whose signals are read so often, with their cost [core]."""
-        options = {box: self._options(shape, demand[box[2] : box[3], box[0] : box[1]], n) for box, n in boxes.items()}
-        size = len(shape.x.needed), len(shape.y.needed)
+        shape = layer.shape
+        options = [
+            self._options(shape, demand[box[2] : box[3], box[0] : box[1]], inputs)
+            for box, inputs in zip(layer.boxes, layer.inputs, strict=True)
+        ]
+        most = max(map(len, options))
+        ways = [o + o[-1:] * (most - len(o)) for o in options]  # the last one again changes no choice
+        cost, axons, chunks = (
+            np.array([[getattr(way, name) for way in row] for row in ways]) for name in ("cost", "axons", "chunks")
+        )
         for price in _PRICES:
-            chosen = {
-                box: min(ways, key=lambda way: (way.cost + price / self.arch.neurons * way.axons, way.chunks))
-                for box, ways in options.items()
-                if ways
-            }
-            objective = {box: way.cost + price / self.arch.neurons * way.axons for box, way in chosen.items()}
-            cuts = list(_grids(size, chosen))
-            if self.free:
-                cuts += [cut for along_x in (True, False) for cut in _strips(size, objective, along_x)]
+            priced = cost + price / self.arch.neurons * axons
+            choice = (np.arange(len(ways)), np.argmin(priced, axis=1))  # of equal ones that of fewer chunks
+            cuts = chain(layer.grids, layer.strips(priced[choice]) if self.free else ())
+            costs, chosen = cost[choice].tolist(), chunks[choice].tolist()
             for cut in cuts:
-                cost = shape.conv.groups * sum(chosen[box].cost for box in cut)
-                yield cost, Plan(shape, tuple(_block(shape, box, chosen[box].chunks) for box in cut))
+                yield shape.conv.groups * sum(costs[i] for i in cut), layer.plan(cut, tuple(chosen[i] for i in cut))
 
     def _options(self, shape: Shape, demand: Int[np.ndarray, "y x"], inputs: int) -> tuple[Option, ...]:
         """Returns the ways to put a block on cores: the fewest chunks that hold one copy, and that hold all copies."""
@@ -209,52 +259,86 @@ def _demand(shape: Shape, tail: tuple[Plan, ...], scheme: SynapseScheme) -> Int[
     return tail[0].readers[np.ix_(shape.y.needed, shape.x.needed)] * scheme.axons_per_input
 
 
-def _grids(size: tuple[int, int], boxes: dict[Box, Option]) -> Iterator[list[Box]]:
+def _grids(size: tuple[int, int], boxes: dict[Box, int]) -> Iterator[Cut]:
     """Yields the cuts into equal blocks, but for those at the far ends: the smallest for each number of blocks."""
     lengths_x, lengths_y = (sorted({-(-n // count) for count in range(1, n + 1)}) for n in size)
     for length_x in lengths_x:
         for length_y in lengths_y:
             cut = [
-                (x, min(x + length_x, size[0]), y, min(y + length_y, size[1]))
+                boxes.get((x, min(x + length_x, size[0]), y, min(y + length_y, size[1])))
                 for y in range(0, size[1], length_y)
                 for x in range(0, size[0], length_x)
             ]
-            if all(box in boxes for box in cut):
-                yield cut
+            if None not in cut:
+                yield tuple(i for i in cut if i is not None)
 
 
-def _strips(size: tuple[int, int], objective: dict[Box, float], along_x: bool) -> Iterator[list[Box]]:
-    """Yields the cheapest cut into strips that run along one axis, each cut into blocks by itself."""
-    long, short = size if along_x else size[::-1]
-    spans: dict[tuple[int, int], dict[tuple[int, int], float]] = {}
-    for (x0, x1, y0, y1), cost in objective.items():
-        strip, run = ((y0, y1), (x0, x1)) if along_x else ((x0, x1), (y0, y1))
-        spans.setdefault(strip, {})[run] = cost
-    inner = {strip: _cheapest(long, runs) for strip, runs in spans.items()}
-    outer = _cheapest(short, {strip: found[0] for strip, found in inner.items() if found is not None})
-    if outer is not None:
-        boxes: list[Box] = []
-        for strip in outer[1]:
-            for run in inner[strip][1]:  # type: ignore[index]
-                (x0, x1), (y0, y1) = (run, strip) if along_x else (strip, run)
-                boxes.append((x0, x1, y0, y1))
-        yield sorted(boxes, key=lambda box: (box[2], box[0]))
+class _Strips:
+    """The cuts into strips that run along one axis, each cut into blocks by itself."""
+
+    def __init__(self, size: tuple[int, int], boxes: tuple[Box, ...], along_x: bool):
+        x0, x1, y0, y1 = np.array(boxes, np.int64).reshape(-1, 4).T
+        self._rank = np.empty(len(boxes), np.int64)
+        self._rank[np.lexsort((x0, y0))] = np.arange(len(boxes))
+        (begin, end), across = ((x0, x1), (y0, y1)) if along_x else ((y0, y1), (x0, x1))
+        self._sizes = size if along_x else size[::-1]
+        strips, strip = np.unique(np.stack(across), axis=1, return_inverse=True)
+        self._inner = _Runs(self._sizes[0], len(strips[0]), strip.ravel(), begin, end)
+        self._outer = _Runs(self._sizes[1], 1, np.zeros(len(strips[0]), np.int64), *strips)
+
+    def cheapest(self, costs: Float64[np.ndarray, " boxes"]) -> Iterator[Cut]:
+        """Yields the cheapest cut, its blocks by y, then x; nothing if there is none."""
+        inner, runs = self._inner.cheapest(costs)
+        (total,), outer = self._outer.cheapest(inner)
+        if total < np.inf:
+            cut = [box for strip in outer(0) for box in runs(strip)]
+            yield tuple(sorted(cut, key=self._rank.__getitem__))
 
 
-def _cheapest(length: int, runs: dict[tuple[int, int], float]) -> tuple[float, list[tuple[int, int]]] | None:
-    """Returns the cheapest way to cut 0 … length into runs, or None if there is no way."""
-    best: list[tuple[float, int]] = [(0.0, 0)] + [(float("inf"), 0)] * length
-    for (begin, end), cost in sorted(runs.items()):
-        best[end] = min(best[end], (best[begin][0] + cost, begin))
-    if best[length][0] == float("inf"):
-        return None
-    cut, end = [], length
-    while end:
-        cut.append((best[end][1], end))
-        end = best[end][1]
-    return best[length][0], cut[::-1]
+class _Runs:
+    """Rows of equal length, each to be cut into runs that it may take, of which each has its cost."""
+
+    def __init__(
+        self,
+        length: int,
+        rows: int,
+        row: Int64[np.ndarray, " runs"],
+        begin: Int64[np.ndarray, " runs"],
+        end: Int64[np.ndarray, " runs"],
+    ):
+        self._length, self._rows = length, rows
+        self._longest = int((end - begin).max(initial=0))
+        self._place = row, end, begin - end + self._longest  # by begin, the farthest first
+        self._run = np.full((rows, length + 1, self._longest), -1)
+        self._run[self._place] = np.arange(len(row))
+
+    def cheapest(
+        self, costs: Float64[np.ndarray, " runs"]
+    ) -> tuple[Float64[np.ndarray, " rows"], Callable[[int], list[int]]]:
+        """Returns each row's smallest cost, infinite if it cannot be cut, and what gives the runs of one that can."""
+        cost = np.full(self._run.shape, np.inf)
+        cost[self._place] = costs
+        best = np.full((self._rows, self._longest + self._length + 1), np.inf)  # of 0 … end, behind what is no place
+        best[:, self._longest] = 0
+        came = np.zeros((self._rows, self._length + 1), np.int64)
+        for end in range(1, self._length + 1):
+            sums = best[:, end : end + self._longest] + cost[:, end]
+            came[:, end] = np.argmin(sums, axis=1)
+            best[:, end + self._longest] = sums.min(axis=1)
+
+        def runs(row: int) -> list[int]:
+            found, end = [], self._length
+            while end:
+                step = came[row, end]
+                found.append(int(self._run[row, end, step]))
+                end += int(step) - self._longest
+            return found[::-1]
+
+        return best[:, -1], runs
 
 
-def _block(shape: Shape, box: Box, chunks: int) -> Block:
-    x0, x1, y0, y1 = box
-    return Block(shape.x.needed[x0:x1], shape.y.needed[y0:y1], shape.x.taps(x0, x1), shape.y.taps(y0, y1), chunks)
+def _indicator(positions: list[Positions], size: int) -> Float64[np.ndarray, "rows size"]:
+    """Returns 1 where a row has a position, else 0; floats, so that products of it are fast, and exact all the same."""
+    found = np.zeros((len(positions), size))
+    found[np.repeat(np.arange(len(positions)), [len(p) for p in positions]), list(chain.from_iterable(positions))] = 1
+    return found

@@ -141,7 +141,7 @@ def check_room(stage: CoreGraph, arch: ChipArch) -> None:
     advice = ", or raise compile.pack.packets_per_bit to save splitters" if input_split else ""
     raise CapacityError(
         f"the net needs {stage.cores} cores, the board has {capacity} working ones ({arch.board[0]} x {arch.board[1]}"
-        f" chips of {arch.grid[0]} x {arch.grid[1]}, {len(arch.dead_cores)} faulty); most are taken by {largest}; use a"
+        f" chips of {arch.grid[0]} x {arch.grid[1]}, {arch.defects}); most are taken by {largest}; use a"
         f" larger arch.board or arch.grid, or fewer features{advice}"
     )
 

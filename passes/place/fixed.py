@@ -42,4 +42,8 @@ def _problem(site: Site, arch: ChipArch) -> str | None:
     (x, y), (width, height) = site, arch.size
     if not (0 <= x < width and 0 <= y < height):
         return f"is off the board of {width} x {height} cores"
-    return "is faulty (arch.dead_cores)" if (x, y) in arch.dead_cores else None
+    if (x, y) in arch.dead_cores:
+        return "is faulty (arch.dead_cores)"
+    if (x, y) in arch.faulty_routers:
+        return "has a faulty router (arch.faulty_routers)"
+    return "is cut off by faulty routers (arch.faulty_routers)" if (x, y) in arch.cut_off else None

@@ -72,7 +72,7 @@ def place_graph(
     if len(nodes) > working:
         raise CapacityError(
             f"place: the graph has {len(nodes):,} nodes, the board {working:,} working cores ({arch.board[0]} x"
-            f" {arch.board[1]} chips of {arch.grid[0]} x {arch.grid[1]}, {len(arch.dead_cores)} faulty); take a larger"
+            f" {arch.board[1]} chips of {arch.grid[0]} x {arch.grid[1]}, {arch.defects}); take a larger"
             " board"
         )
     at = _fixed(nodes, fixed or {}, arch)

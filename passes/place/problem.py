@@ -34,6 +34,7 @@ class PlaceProblem:
         column, row: how far each x and y is from the first one [hop]; more than the number of steps if chip edges
             count extra.
         reach: largest |dx| and |dy| of an arc [core].
+        faulty: routers that no packet can pass.
     """
 
     arcs: Arcs
@@ -43,6 +44,7 @@ class PlaceProblem:
     column: Int64[np.ndarray, " width"]
     row: Int64[np.ndarray, " height"]
     reach: int
+    faulty: Bool[np.ndarray, "height width"]
 
     @classmethod
     def of(cls, stage: PartitionedGraph, arch: ChipArch, fixed: Mapping[int, Site] | None = None) -> PlaceProblem:
@@ -87,6 +89,9 @@ class PlaceProblem:
             np.arange(size, dtype=np.int64) + crossing * (np.arange(size) // grid)
             for size, grid in zip(arch.size, arch.grid, strict=True)
         )
+        faulty = np.zeros(arch.size[::-1], bool)
+        for x, y in arch.faulty_routers:
+            faulty[y, x] = True
         return cls(
             arcs=pairs,
             core_region=region,
@@ -95,6 +100,7 @@ class PlaceProblem:
             column=column,
             row=row,
             reach=arch.offset_max,
+            faulty=faulty,
         )
 
     @property
@@ -116,9 +122,9 @@ class Algorithm(Protocol):
 
 
 def _free(arch: ChipArch, fixed: Mapping[int, Site]) -> Bool[np.ndarray, "height width"]:
-    """Returns which sites neither are faulty nor have a fixed core."""
+    """Returns which sites neither are blocked nor have a fixed core."""
     width, height = arch.size
     free = np.ones((height, width), bool)
-    for x, y in (*arch.dead_cores, *fixed.values()):
+    for x, y in (*arch.blockages, *fixed.values()):
         free[y, x] = False
     return free

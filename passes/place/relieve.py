@@ -1,4 +1,4 @@
-"""Takes arcs off the busiest links of a placement, for a little more wirelength."""
+"""Takes arcs off links of a placement, for a little more wirelength: off the busiest, and off faulty routers."""
 
 from __future__ import annotations
 
@@ -44,11 +44,13 @@ def relieve(problem: PlaceProblem, start: Sites, config: PlaceConfig, *, seed: i
     random = np.random.SeedSequence([seed, 1]).generate_state(1, np.uint64) | np.uint64(1)
     best, busiest = start, _busiest(problem, start)
     least = cost(problem, start) + config.congestion * busiest
-    _level(problem, start, config.congestion, busiest, random)  # no link is beyond that: compiles, and moves nothing
+    links = (4, *problem.size[::-1])
+    # No link is beyond the busiest one: this compiles, outside of the time, and moves nothing.
+    _level(problem, start, config.congestion, np.full(links, busiest, np.int64), random)
     end = time.perf_counter() + seconds
     while busiest and time.perf_counter() < end:
         limit = int(_LEVEL * busiest)
-        sites = _level(problem, best, config.congestion, limit, random)
+        sites = _level(problem, best, config.congestion, np.full(links, limit, np.int64), random)
         busiest = _busiest(problem, sites)
         if (found := cost(problem, sites) + config.congestion * busiest) >= least:
             break
@@ -56,6 +58,19 @@ def relieve(problem: PlaceProblem, start: Sites, config: PlaceConfig, *, seed: i
         if busiest > limit:
             break
     return best
+
+
+def avoid(problem: PlaceProblem, start: Sites, *, seed: int) -> Sites:
+    """Returns sites for which fewer packets, if any, have a faulty router on their way, or the start.
+
+    Cores with arcs over faulty routers are moved or swapped as long as that pays: such a packet costs what the longest
+    way over the board does, for it will have to be relayed.
+    """
+    width, height = problem.size
+    random = np.random.SeedSequence([seed, 2]).generate_state(1, np.uint64) | np.uint64(1)
+    limits = np.where(problem.faulty, 0, np.iinfo(np.int64).max).astype(np.int64)
+    limits = np.broadcast_to(limits, (4, height, width)).copy()
+    return _level(problem, start, float(width + height), limits, random)
 
 
 def _busiest(problem: PlaceProblem, sites: Sites) -> int:
@@ -71,9 +86,21 @@ def _load(problem: PlaceProblem, sites: Sites) -> Int64[np.ndarray, "4 height wi
 
 
 def _level(
-    problem: PlaceProblem, start: Sites, congestion: float, limit: int, random: UInt64[np.ndarray, "1"]
+    problem: PlaceProblem,
+    start: Sites,
+    price: float,
+    limits: Int64[np.ndarray, "4 height width"],
+    random: UInt64[np.ndarray, "1"],
 ) -> Sites:
-    """Returns the sites after one level, which tries to get the load of all links down to the limit."""
+    """Returns the sites after one level, which tries to get the load of all links down to their limits.
+
+    Args:
+        problem: what to place.
+        start: sites to begin with.
+        price: of an arc too many on a link [hop].
+        limits: of each link.
+        random: state of the random numbers.
+    """
     arcs, sites = problem.arcs, start.copy()
     load = _load(problem, sites)
     ends = np.concatenate([arcs.source, arcs.target])  # every arc is an entry of both its cores
@@ -85,7 +112,7 @@ def _level(
     site_core, boxes = free_sites(problem, start)
     _spread_load(
         starts, others, weights, leaves, sites, site_core, problem.column, problem.row, problem.reach,
-        problem.core_region, boxes, load, limit, congestion, random, _TRIES * arcs.cores,
+        problem.core_region, boxes, load, limits, price, random, _TRIES * arcs.cores,
     )  # fmt: skip
     return sites
 
@@ -96,11 +123,11 @@ _inner = njit(**_OPTIONS)  # called by compiled code only
 
 @_inner
 @no_type_check  # the compiler needs the bare function
-def _add_path(load, limit, x0, y0, x1, y1, amount):
+def _add_path(load, limits, x0, y0, x1, y1, amount):
     """Adds to the loads of all links from (x0, y0) along x, then y, to (x1, y1).
 
     Returns:
-        By how much they now carry more beyond the limit, and whether one of them did before.
+        By how much they now carry more beyond their limits, and whether one of them did before.
     """
     over, crowded = np.int64(0), False
     x, y = x0, y0
@@ -109,7 +136,7 @@ def _add_path(load, limit, x0, y0, x1, y1, amount):
             direction, step_x, step_y = (_EAST, 1, 0) if x < x1 else (_WEST, -1, 0)
         else:
             direction, step_x, step_y = (_NORTH, 0, 1) if y < y1 else (_SOUTH, 0, -1)
-        before = load[direction, _u64(y), _u64(x)]
+        before, limit = load[direction, _u64(y), _u64(x)], limits[direction, _u64(y), _u64(x)]
         load[direction, _u64(y), _u64(x)] = before + amount
         over += max(before + amount - limit, 0) - max(before - limit, 0)
         crowded |= before > limit
@@ -119,11 +146,11 @@ def _add_path(load, limit, x0, y0, x1, y1, amount):
 
 @_inner
 @no_type_check
-def _add_core(starts, others, weights, leaves, sites, column, row, reach, load, limit, core, skipped, sign):
+def _add_core(starts, others, weights, leaves, sites, column, row, reach, load, limits, core, skipped, sign):
     """Adds or takes away all arcs of a core but those to and from `skipped`.
 
     Returns:
-        By how much the wirelength and the load beyond the limit grow, and whether all arcs are within reach.
+        By how much the wirelength and the load beyond limits grow, and whether all arcs are within reach.
     """
     length, over, legal = np.int64(0), np.int64(0), True
     x0, y0 = np.int64(sites[core, 0]), np.int64(sites[core, 1])
@@ -134,27 +161,27 @@ def _add_core(starts, others, weights, leaves, sites, column, row, reach, load, 
             length += amount * (abs(column[x1] - column[x0]) + abs(row[y1] - row[y0]))
             legal &= abs(x1 - x0) <= reach and abs(y1 - y0) <= reach
             from_x, from_y, to_x, to_y = (x0, y0, x1, y1) if leaves[i] else (x1, y1, x0, y0)
-            over += _add_path(load, limit, from_x, from_y, to_x, to_y, amount)[0]
+            over += _add_path(load, limits, from_x, from_y, to_x, to_y, amount)[0]
     return length, over, legal
 
 
 @_inner
 @no_type_check
-def _crowded(starts, others, leaves, sites, load, limit, region):
-    """Returns the cores that may move and have an arc over a link beyond the limit."""
+def _crowded(starts, others, leaves, sites, load, limits, region):
+    """Returns the cores that may move and have an arc over a link beyond its limit."""
     chosen = np.zeros(len(sites), np.bool_)
     for core in range(len(sites)):
         x0, y0 = np.int64(sites[core, 0]), np.int64(sites[core, 1])
         for i in range(starts[core], starts[core + 1]):
             x1, y1 = np.int64(sites[others[i], 0]), np.int64(sites[others[i], 1])
-            if leaves[i] and _add_path(load, limit, x0, y0, x1, y1, 0)[1]:
+            if leaves[i] and _add_path(load, limits, x0, y0, x1, y1, 0)[1]:
                 chosen[core] = chosen[others[i]] = True
     return np.flatnonzero(chosen & (region >= 0))
 
 
 @_inner
 @no_type_check
-def _move(starts, others, weights, leaves, sites, site_core, column, row, reach, load, limit, core, other, x1, y1):
+def _move(starts, others, weights, leaves, sites, site_core, column, row, reach, load, limits, core, other, x1, y1):
     """Moves a core to (x1, y1), and `other`, if any, from there back; returns as `_add_core`."""
     x0, y0 = np.int64(sites[core, 0]), np.int64(sites[core, 1])
     length, over, legal = np.int64(0), np.int64(0), True
@@ -164,7 +191,7 @@ def _move(starts, others, weights, leaves, sites, site_core, column, row, reach,
             if which != NOBODY:
                 skipped = core if which == other else NOBODY
                 more = _add_core(
-                    starts, others, weights, leaves, sites, column, row, reach, load, limit, which, skipped, sign
+                    starts, others, weights, leaves, sites, column, row, reach, load, limits, which, skipped, sign
                 )
                 length, over, legal = length + more[0], over + more[1], legal and more[2]
         if sign < 0:
@@ -190,7 +217,7 @@ def _spread_load(
     region,
     boxes,
     load,
-    limit,
+    limits,
     price,
     random,
     moves,
@@ -199,7 +226,7 @@ def _spread_load(
     candidates = np.zeros(0, np.int64)
     for number in range(moves):
         if number % _FRESH == 0:
-            candidates = _crowded(starts, others, leaves, sites, load, limit, region)
+            candidates = _crowded(starts, others, leaves, sites, load, limits, region)
             if not len(candidates):
                 return
         which, where = draw(random), draw(random)
@@ -213,7 +240,7 @@ def _spread_load(
             continue
         for x, y in ((x1, y1), (x0, y0)):  # there, and back if it does not pay
             length, over, legal = _move(
-                starts, others, weights, leaves, sites, site_core, column, row, reach, load, limit, core, other, x, y
+                starts, others, weights, leaves, sites, site_core, column, row, reach, load, limits, core, other, x, y
             )
             if legal and length + price * over <= 0:
                 break

@@ -97,6 +97,20 @@ def make_stages(seed: int = 0, cores: int = 3, neurons: int = 8, lines: int = 5)
         dy=ints(np.int16, cores, neurons),
         link_load=ints(np.int64, 4, 2, 2),
         crossings=0,
+        detours=ir.Detours(
+            core_x=ints(np.int32, 1),
+            core_y=ints(np.int32, 1),
+            core=ints(np.int32, 2),
+            axon=ints(np.int32, 2),
+            neuron=ints(np.int32, 2),
+            source_core=ints(np.int32, 2),
+            source_neuron=ints(np.int32, 2),
+            target_delay=ints(np.uint8, cores + 1, neurons),
+            line_delay=ints(np.uint8, lines),
+            latency=5,
+        )
+        if seed % 2 == 0
+        else None,
     )
     image = ir.ChipImage(
         arch=json.dumps(TRUENORTH.model_dump(mode="json"), sort_keys=True),

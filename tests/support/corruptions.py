@@ -5,14 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable
 from copy import copy as copy_of
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import Any
 
 import numpy as np
 from support.random_nets import random_net
 
 from passes.default_pipeline import DEFAULT_PIPELINE
+from passes.emit import EmitConfig, emit
+from passes.place import PlaceConfig, place
+from passes.route import RouteConfig, route
 from tncompile.arch import TRUENORTH, ChipArch
-from tncompile.errors import VerificationError
+from tncompile.errors import RoutingError, VerificationError
 from tncompile.ir import (
     NO_TARGET,
     OUTPUT_PIN,
@@ -20,6 +24,7 @@ from tncompile.ir import (
     ChipImage,
     CoreGraph,
     CoreKind,
+    Detours,
     LogicalNet,
     PartitionedGraph,
     PlacedChip,
@@ -748,6 +753,67 @@ def _(built: Built) -> Case:
     return Case(replace(built.routed, crossings=built.routed.crossings + 1))
 
 
+def arrives_at(built: Built) -> tuple[int, int]:
+    """Returns the site of a core to which another one sends."""
+    core, neuron = np.nonzero(built.graph.target_core >= 0)
+    target = built.graph.target_core[core, neuron]
+    return site(built, int(target[first(target != core)]))
+
+
+@corrupts("routed/faulty-router")
+def _(built: Built) -> Case:
+    return Case(built.routed, ARCH.model_copy(update={"faulty_routers": (arrives_at(built),)}))
+
+
+@cache
+def detoured(built: Built) -> tuple[RoutedChip, Detours, ChipArch]:
+    """Returns the cores scattered and routed round a faulty router on a free site: by a core of its own, and others."""
+    width, height = ARCH.size
+    scattered = place(built.partitioned, ARCH, PlaceConfig(algorithm="random"), seed=0)
+    taken = {*zip(scattered.core_x.tolist(), scattered.core_y.tolist(), strict=True), *ARCH.dead_cores}
+    for free in ((x, y) for y in range(height) for x in range(width) if (x, y) not in taken):
+        arch = ARCH.model_copy(update={"faulty_routers": (free,)})
+        try:
+            routed = route(scattered, arch, RouteConfig(), seed=0)
+        except RoutingError:
+            continue
+        detours = routed.detours
+        if detours and len(detours.core_x) and (detours.core < built.graph.cores).any():
+            return routed, detours, arch
+    raise AssertionError("no free site is on a way")
+
+
+def with_detours(built: Built, index: Any, **values: Any) -> Case:
+    """Returns the chip with other detours: what fields hold at an index."""
+    routed, detours, arch = detoured(built)
+    fields = {name: changed(getattr(detours, name), index, value) for name, value in values.items()}
+    return Case(replace(routed, detours=replace(detours, **fields)), arch)
+
+
+@corrupts("routed/relay-range")
+def _(built: Built) -> Case:
+    return with_detours(built, 0, axon=ARCH.axons)
+
+
+@corrupts("routed/relay-site")
+def _(built: Built) -> Case:
+    placed = detoured(built)[0].source
+    return with_detours(built, 0, core_x=placed.core_x[0], core_y=placed.core_y[0])
+
+
+@corrupts("routed/relay-room")
+def _(built: Built) -> Case:
+    core = detoured(built)[1].core
+    relay = first(core < built.graph.cores)
+    return with_detours(built, relay, neuron=first(built.graph.neuron_layer[core[relay]] != UNUSED))
+
+
+@corrupts("routed/relay-source")
+def _(built: Built) -> Case:
+    core, neuron = first(built.graph.target_core < 0)
+    return with_detours(built, 0, source_core=core, source_neuron=neuron)
+
+
 # ---------------------------------------------------------------------------------------------------------------------
 # image
 
@@ -847,6 +913,14 @@ def _(built: Built) -> Case:
 @corrupts("image/target")
 def _(built: Built) -> Case:
     return with_image_value(built, "target_axon", first(built.image.target_delay > 0), ARCH.axons)
+
+
+@corrupts("image/faulty-router")
+def _(built: Built) -> Case:
+    """A router between two cores, on a free site of the same board."""
+    routed, _, arch = detoured(built)
+    straight = route(routed.source, ARCH, RouteConfig(), seed=0)
+    return Case(replace(emit(straight, arch, EmitConfig(), seed=0), arch=arch.model_dump_json()), arch)
 
 
 @corrupts("image/packet")

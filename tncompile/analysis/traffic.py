@@ -10,7 +10,7 @@ from jaxtyping import Bool, Int16, Int32, Int64
 from tncompile.analysis.link_load import packet_load, side_load
 from tncompile.arch import ChipArch
 from tncompile.errors import SimulationError
-from tncompile.ir import ChipImage, Direction, PlacedChip, RoutedChip
+from tncompile.ir import ChipImage, Direction, PlacedChip, RoutedChip, graph_of, sites_of
 from tncompile.ir.base import Record
 
 _CORES = 4096  # at a time: bounds the memory of boards with millions of neurons
@@ -90,11 +90,11 @@ def paths(chip: PlacedChip | RoutedChip | ChipImage) -> Paths:
     """Returns the packets of a chip's neurons; of a placed one those that a direct way x first, then y asks for."""
     if isinstance(chip, ChipImage):
         return Paths(x=chip.core_x, y=chip.core_y, sends=chip.target_delay > 0, dx=chip.dx, dy=chip.dy)
-    placed = chip.source if isinstance(chip, RoutedChip) else chip
-    x, y, core = placed.core_x, placed.core_y, placed.source.source.target_core
-    sends = core >= 0
     if isinstance(chip, RoutedChip):
-        return Paths(x=x, y=y, sends=sends, dx=chip.dx, dy=chip.dy)
+        x, y = sites_of(chip)
+        return Paths(x=x, y=y, sends=graph_of(chip).target_core >= 0, dx=chip.dx, dy=chip.dy)
+    x, y, core = chip.core_x, chip.core_y, chip.source.source.target_core
+    sends = core >= 0
     target = np.where(sends, core, np.arange(len(x), dtype=core.dtype)[:, None])
     return Paths(
         x=x,

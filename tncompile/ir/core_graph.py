@@ -27,6 +27,7 @@ class CoreKind(IntEnum):
 
     LAYER = 0
     SPLITTER = 1
+    RELAY = 2  # by route, for packets that cannot go straight; packing knows none
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -56,10 +57,10 @@ class CoreGraph(Stage):
     blocks and splitters too, of any layer, as far as its axons and neurons go.
 
     Cores are in the order of the data's way by their labels: the input's splitters, layer 0, the splitters behind it,
-    layer 1, …; within a layer by group, block (y, then x) and feature chunk. Within a core, a neuron's row carries
-    one copy of one signal. A signal is a value of a layer's output map, or an input bit (layer −1); all its copies
-    are equal. `neuron_layer`, `neuron_index` and `neuron_copy` say which signal and copy each neuron carries; the
-    copies of a signal are numbered from 0 over layer cores first, then splitters.
+    layer 1, …; within a layer by group, block (y, then x) and feature chunk. Relays come last. Within a core,
+    a neuron's row carries one copy of one signal. A signal is a value of a layer's output map, or an input bit
+    (layer −1); all its copies are equal. `neuron_layer`, `neuron_index` and `neuron_copy` say which signal and copy
+    each neuron carries; the copies of a signal are numbered from 0 over layer cores first, then splitters and relays.
 
     Invariants:
         - every used axon is driven by exactly one neuron or input line, and no unused one is;
@@ -75,10 +76,11 @@ class CoreGraph(Stage):
         scheme: name of the synapse scheme.
         latency: ticks from a frame's entry to its spikes on the output pins [tick].
         core_kind: a `CoreKind` each.
-        core_layer: the layer that a core was opened for; for splitters the one whose output they copy, −1 = the input.
-        core_group: group within the layer, −1 for splitters.
+        core_layer: the layer that a core was opened for; for splitters and relays the one whose output they copy, −1 =
+            the input.
+        core_group: group within the layer, −1 for splitters and relays.
         core_block: x0, y0, x1, y1 of a box around the output positions of its first block (end exclusive); for
-            splitters 0.
+            splitters and relays 0.
         core_crossbar: row of `crossbars`.
         crossbars: shared by the cores that have the same; bit `neuron % 8` (least significant first) of byte [axon,
             neuron // 8].

@@ -16,6 +16,7 @@ from tncompile.ir import (
     RoutedChip,
     Stage,
     TrinaryNet,
+    graph_of,
 )
 from tncompile.reference import chip, core_graph, cores, net, neuron
 
@@ -51,7 +52,7 @@ def evaluate(stage: Stage, arch: ChipArch, images: UInt[np.ndarray, "n y x chann
         case PlacedChip():
             graph, built = stage.source.source, core_graph.placed_cores_of(stage, arch)
         case RoutedChip():
-            graph, built = stage.source.source.source, core_graph.routed_cores_of(stage, arch)
+            graph, built = graph_of(stage), core_graph.routed_cores_of(stage, arch)
         case _:
             raise InternalError(f"{type(stage).__name__} is no stage that can be evaluated")
     return cores.pipeline(built, net.input_bits(graph.source, images), graph.latency)

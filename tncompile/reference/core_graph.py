@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
-from jaxtyping import Int64
+from jaxtyping import Int32, Int64
 
 from tncompile.arch import ChipArch
 from tncompile.errors import SimulationError
-from tncompile.ir import OUTPUT_PIN, CoreGraph, PlacedChip, RoutedChip
+from tncompile.ir import OUTPUT_PIN, CoreGraph, PlacedChip, RoutedChip, graph_of, sites_of
 from tncompile.reference.cores import Cores
 
 
@@ -40,7 +40,7 @@ def cores_of(graph: CoreGraph, arch: ChipArch) -> Cores:
 def placed_cores_of(placed: PlacedChip, arch: ChipArch) -> Cores:
     """Returns the cores of a placed chip: a spike goes to whatever core lies on the site of its target."""
     graph = placed.source.source
-    core_at = _core_at(placed, arch)
+    core_at = _core_at(placed.core_x, placed.core_y, arch)
     to_core = graph.target_core >= 0
     target = np.where(to_core, graph.target_core, 0)
     found = core_at[placed.core_y[target], placed.core_x[target]]
@@ -53,8 +53,7 @@ def routed_cores_of(routed: RoutedChip, arch: ChipArch) -> Cores:
     Raises:
         SimulationError: a packet leaves the board or ends on a site without a core.
     """
-    placed = routed.source
-    graph = placed.source.source
+    graph = graph_of(routed)
     return _redirected(cores_of(graph, arch), np.where(graph.target_core >= 0, walk(routed, arch), -1))
 
 
@@ -63,11 +62,13 @@ def _redirected(cores: Cores, target_core: Int64[np.ndarray, "cores neurons"]) -
     return Cores(**{**fields, "target_core": target_core})
 
 
-def _core_at(placed: PlacedChip, arch: ChipArch) -> Int64[np.ndarray, "height width"]:
+def _core_at(
+    x: Int32[np.ndarray, " cores"], y: Int32[np.ndarray, " cores"], arch: ChipArch
+) -> Int64[np.ndarray, "height width"]:
     """Returns the core on each site, −1 on free ones."""
     width, height = arch.size
     core_at = np.full((height, width), -1, np.int64)
-    core_at[placed.core_y, placed.core_x] = np.arange(len(placed.core_x))
+    core_at[y, x] = np.arange(len(x))
     return core_at
 
 
@@ -77,12 +78,12 @@ def walk(routed: RoutedChip, arch: ChipArch) -> Int64[np.ndarray, "cores neurons
     Raises:
         SimulationError: a packet leaves the board or ends on a site without a core.
     """
-    placed = routed.source
+    core_x, core_y = sites_of(routed)
     width, height = arch.size
-    core_at = _core_at(placed, arch)
+    core_at = _core_at(core_x, core_y, arch)
 
-    x = np.broadcast_to(placed.core_x[:, None], routed.dx.shape).astype(np.int64)
-    y = np.broadcast_to(placed.core_y[:, None], routed.dy.shape).astype(np.int64)
+    x = np.broadcast_to(core_x[:, None], routed.dx.shape).astype(np.int64)
+    y = np.broadcast_to(core_y[:, None], routed.dy.shape).astype(np.int64)
     for at, size, offset in ((x, width, routed.dx.astype(np.int64)), (y, height, routed.dy.astype(np.int64))):
         while offset.any():
             hop = np.sign(offset)

@@ -10,10 +10,12 @@ import networkx as nx
 import numpy as np
 
 from tncompile import workflow
+from tncompile.analysis.detours import detour_figures
 from tncompile.analysis.graph import core_graph
 from tncompile.analysis.neuron_map import carried_by, neurons_of
 from tncompile.analysis.traffic import Activity, busiest_links, chip_traffic, packet_counts, paths, traffic
 from tncompile.analysis.utilisation import utilisation
+from tncompile.analysis.work import work
 from tncompile.arch import ChipArch
 from tncompile.chip_run import IMPORTED, open_chip, read_import
 from tncompile.config.experiment import load_experiment
@@ -210,9 +212,22 @@ def _folder(path: Path) -> dict[str, Any]:
             found |= {k: v for k, v in _describe(stage).items() if k != "kind"}
         if isinstance(stage, RoutedChip) and experiment.is_file() and not (path / _IMAGE).exists():
             found |= _loads(stage, load_experiment(experiment).arch)
+    if "utilisation" in found:
+        found |= _savings(workflow.RunFolder(path).read_results().get("compile", {}))
     if (path / _IMAGE).exists():
         found |= {k: v for k, v in _file(path / _IMAGE).items() if k not in ("kind", "file")}
     return found
+
+
+def _savings(compiled: dict[str, Any]) -> dict[str, Any]:
+    """Returns what each saving saves, a row each; nothing if nobody counted."""
+    counts = compiled.get("cores_by_saving", {})
+    before = [None, *counts.values()]
+    rows = [
+        {"saving": name, "cores": cores, "saves": None if None in (earlier, cores) else earlier - cores}
+        for (name, cores), earlier in zip(counts.items(), before, strict=False)
+    ]
+    return {"savings": rows} if rows else {}
 
 
 def _imported(path: Path) -> dict[str, Any]:
@@ -297,6 +312,7 @@ def _describe(stage: Stage) -> dict[str, Any]:
                 "latency_ticks": stage.latency,
                 "input_packets_per_bit": len(stage.input_lines.bit) / stage.source.source.layers[0].conv.inputs,
                 "utilisation": [_percentages(asdict(row)) for row in utilisation(stage)],
+                "a_frame": _work(stage),
             }
         case PartitionedGraph():
             chips, cores = np.unique(stage.core_chip, return_counts=True)
@@ -309,6 +325,7 @@ def _describe(stage: Stage) -> dict[str, Any]:
                 "kind": "RoutedChip",
                 "busiest_link": int(stage.link_load.max(initial=0)),
                 "crossings": stage.crossings,
+                "detours": detour_figures(stage),
             }
         case ChipImage():
             return _image(stage)
@@ -335,6 +352,13 @@ def _layers(net: LogicalNet) -> list[dict[str, Any]]:
         }
         for conv in convs
     ]
+
+
+def _work(graph: CoreGraph) -> list[dict[str, Any]]:
+    """Returns what the cores do for a frame, a row each."""
+    done = work(graph)
+    counts = {"spikes": done.spikes, "host packets": done.host_packets, "synaptic events": done.synaptic_events}
+    return [{"what": what, **asdict(count)} for what, count in counts.items()]
 
 
 def _image(image: ChipImage) -> dict[str, Any]:

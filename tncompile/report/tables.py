@@ -25,8 +25,28 @@ def summary_rows(results: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
             yield "cores", f"{compiled['cores']:,}{chips}, {splitters:,} of them splitters"
             if "cores_at_least" in compiled:
                 yield "lower bound", f"{compiled['cores_at_least']:,} cores by the net's shape, whatever its weights"
+        if "cores_by_saving" in compiled:
+            yield "by saving", _savings(compiled["cores_by_saving"])
+        if "utilisation" in compiled:
+            yield (
+                "utilisation",
+                ", ".join(f"{what} {100 * share:.1f} %" for what, share in compiled["utilisation"].items()),
+            )
+            yield from _work_rows(compiled)
         if "wirelength" in compiled:
             yield "wirelength", f"{compiled['wirelength']:,} hops, {compiled['hops_per_spike']:.2f} a spike"
+        if "busiest_link" in compiled:
+            yield "busiest link", _count(compiled["busiest_link"], "arc")
+        if "chip_edges" in compiled:
+            edges = compiled["chip_edges"]
+            busiest = max(edges["chips"], key=lambda chip: chip["limit_%"])
+            yield (
+                "chip edges",
+                f"{compiled['crossings']:,} arcs cross; chip ({busiest['chip'][0]}, {busiest['chip'][1]}) takes "
+                f"{busiest['limit_%']:.3g} % of what its edges carry",
+            )
+        if any(detours := list(compiled.get("detours", {}).values())):
+            yield "relays", "{:,} round faulty routers, {:,} cores more, {:,} ticks more".format(*detours)
         yield "compiled", f"in {compiled['seconds']:.1f} s"
         yield "digest", compiled["digest"][:16]
     if simulated := results.get("simulate"):
@@ -43,6 +63,24 @@ def summary_rows(results: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
             f"{simulated['frames_per_s']:,.0f} frames/s, {simulated['ticks_per_s']:,.0f} ticks/s, "
             f"engine {simulated['engine']}",
         )
+
+
+def _savings(cores: Mapping[str, int | None]) -> str:
+    """Returns the cores with no saving, and as the savings come in one after the other."""
+    counts = (("too many splitters" if count is None else f"{count:,}") for count in cores.values())
+    return " · ".join(f"{name} {count}" for name, count in zip(cores, counts, strict=True))
+
+
+def _work_rows(compiled: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Yields what a frame makes the cores do: on average, if spikes were counted, and at most."""
+    keys = {"spikes": "spikes", "synaptic_events": "synaptic events", "hops": "hops"}
+    found = {name: compiled.get(f"{key}_per_frame") for key, name in keys.items()}
+    for row, kind in (("a frame", "mean"), ("a frame, at most", "most")):
+        counts = [
+            f"{counts[kind]:,.0f} {name}" for name, counts in found.items() if counts and counts[kind] is not None
+        ]
+        if counts:
+            yield row, ", ".join(counts)
 
 
 def print_summary(results: Mapping[str, Any], folder: Path, *, to_stderr: bool = False) -> None:

@@ -45,7 +45,7 @@ CODES: dict[str, str] = {
     "core-graph/stateless": "used neurons are stateless and deterministic: α = 1, V = 0 before every tick",
     "core-graph/unused-neuron": "an unused neuron has type 0, no index, no copy, no target and no crosspoint",
     "core-graph/block": "a layer core's block is within its layer's map; a splitter has none, and no group",
-    "core-graph/order": "cores are in the order of the data's way, then group, block and feature",
+    "core-graph/order": "cores are in the order of the data's way, then group, block and feature; relays last",
     "core-graph/neuron-place": "a core holds a neuron of the layer, block and group that it is labelled with",
     "core-graph/copy": "copies of a signal are numbered from 0, each once, those that compute it before splitters",
     "core-graph/orphan": "every neuron that hears anything is reached from the input; every core sends somewhere",
@@ -180,7 +180,7 @@ def _ranges(found: Findings, stage: CoreGraph, arch: ChipArch) -> None:
         found.add("core-graph/scheme", "scheme", f"one of {', '.join(SCHEMES)}", stage.scheme)
     net = stage.source.source
     layers, cores = len(net.layers), stage.cores
-    splitter = stage.core_kind == CoreKind.SPLITTER
+    splitter = stage.core_kind != CoreKind.LAYER
 
     def check(where: str, values: np.ndarray, low: np.ndarray | int, high: np.ndarray | int) -> None:
         """Notes the values outside low … high, ends included."""
@@ -240,11 +240,12 @@ def _neurons(found: Findings, stage: CoreGraph, used: Bool[np.ndarray, "cores ne
 def _stateless(table: NeuronTable) -> Bool[np.ndarray, " types"]:
     """Returns which neurons have V = 0 before every tick and spike if their sum and leak reach 1.
 
-    A spike resets V to R = 0; without one V ≤ 0, which the negative threshold β = 0 lifts to −β = 0 (κ = 1).
+    A spike resets V to R = 0; without one V ≤ 0, which the negative threshold β = 0 lifts to −β = 0 (κ = 1) or −R = 0
+    (κ = 0).
     """
     stochastic = table.stochastic_weights.any(axis=1) | table.stochastic_leak | (table.mask_bits > 0)
     spike = (table.threshold == 1) & (table.reset_mode == ResetMode.RESET) & (table.reset == 0)
-    silence = (table.negative_threshold == 0) & table.negative_saturate
+    silence = table.negative_threshold == 0
     return spike & silence & ~stochastic & ~table.leak_reversal & (table.initial == 0)
 
 
@@ -299,8 +300,8 @@ def _cores(
     )
 
     # Splitters stand behind the layer that they copy. Their trees have no order but that sources come first.
-    way = 2 * stage.core_layer.astype(np.int64) + ~layered
     none = np.iinfo(np.int64).max
+    way = np.where(stage.core_kind == CoreKind.RELAY, none, 2 * stage.core_layer.astype(np.int64) + ~layered)
     first = np.where(of_label, feature, none).min(axis=1, initial=none)
     keys = np.stack([way, *np.where(layered, [stage.core_group, y0, x0, first], 0)], axis=1)
     step = np.diff(keys, axis=0)

@@ -8,7 +8,18 @@ import numpy as np
 from pydantic import ValidationError
 
 from tncompile.arch import ChipArch
-from tncompile.ir import NO_TARGET, OUTPUT_PIN, ChipImage, Conv, NeuronTable, Readout, RoutedChip
+from tncompile.ir import (
+    NO_TARGET,
+    OUTPUT_PIN,
+    ChipImage,
+    Conv,
+    CoreGraph,
+    NeuronTable,
+    Readout,
+    RoutedChip,
+    graph_of,
+    sites_of,
+)
 from tncompile.verify.findings import Findings
 from tncompile.verify.neurons import check_table
 
@@ -26,6 +37,7 @@ CODES: dict[str, str] = {
     "image/offset": "offsets fit a packet",
     "image/delay": "delays are at most the chip's longest",
     "image/target": "a neuron's target is an axon of a core of the image",
+    "image/faulty-router": "a neuron's packet passes no faulty router on its way x first, then y",
     "image/packet": "a packet of the host carries an input bit to an axon of a core, in 1 to the longest delay ticks",
     "image/host": "the host's layers give the input bits and read the output pins",
     "image/decode-core": "sites, crossbars, axon types and neurons are the routed chip's",
@@ -56,6 +68,7 @@ def verify(stage: ChipImage, arch: ChipArch) -> None:
     found.check()
     core_at = _sites(found, stage, arch)
     _targets(found, stage, arch, core_at)
+    _ways(found, stage, arch)
     _packets(found, stage, arch, core_at)
     _host(found, stage)
     found.check()
@@ -69,12 +82,11 @@ def verify_against(image: ChipImage, routed: RoutedChip, arch: ChipArch) -> None
     """
     verify(image, arch)
     found = Findings("ChipImage", CODES)
-    placed = routed.source
-    graph = placed.source.source
+    graph, (x, y) = graph_of(routed), sites_of(routed)
     net = graph.source
     cores = {
-        "core_x": placed.core_x,
-        "core_y": placed.core_y,
+        "core_x": x,
+        "core_y": y,
         "axon_type": graph.axon_type,
         "core_crossbar": graph.core_crossbar,
         "crossbars": graph.crossbars,
@@ -86,12 +98,12 @@ def verify_against(image: ChipImage, routed: RoutedChip, arch: ChipArch) -> None
         actual, expected = getattr(image.neurons, field.name), getattr(graph.neurons, field.name)
         _same(found, "image/decode-core", f"neurons.{field.name}", actual, expected)
     if len(image.core_x) == graph.cores:
-        _same_targets(found, image, routed)
+        _same_targets(found, image, routed, graph)
     lines = graph.input_lines
     packets = {
         "bit": lines.bit,
-        "x": placed.core_x[lines.core],
-        "y": placed.core_y[lines.core],
+        "x": x[lines.core],
+        "y": y[lines.core],
         "axon": lines.axon,
         "delay": lines.delay,
     }
@@ -179,9 +191,9 @@ def _sites(found: Findings, stage: ChipImage, arch: ChipArch) -> np.ndarray:
     found.add_each(
         "image/shared-site", count > 1, lambda j, i: (f"site ({i}, {j})", "at most 1 core", f"{count[j, i]} cores")
     )
-    for x, y in arch.dead_cores:
+    for x, y in sorted(arch.blockages):
         if count[y, x]:
-            found.add("image/site", f"site ({x}, {y})", "free, as it is faulty", f"{count[y, x]} core")
+            found.add("image/site", f"site ({x}, {y})", "free, as it is faulty or cut off", f"{count[y, x]} core")
     return count > 0
 
 
@@ -233,6 +245,25 @@ def _targets(found: Findings, stage: ChipImage, arch: ChipArch, core_at: np.ndar
     )
 
 
+def _ways(found: Findings, stage: ChipImage, arch: ChipArch) -> None:
+    """Checks the ways of packets against each faulty router."""
+    core, neuron = np.nonzero(stage.target_delay > 0)
+    x, y = stage.core_x[core], stage.core_y[core]
+    to_x, to_y = x + stage.dx[core, neuron], y + stage.dy[core, neuron]
+    for i, j in arch.faulty_routers:
+        along_x = (y == j) & (np.minimum(x, to_x) <= i) & (i <= np.maximum(x, to_x))
+        along_y = (to_x == i) & (np.minimum(y, to_y) <= j) & (j <= np.maximum(y, to_y))
+        found.add_each(
+            "image/faulty-router",
+            along_x | along_y,
+            lambda n, i=i, j=j: (
+                _neuron(int(core[n]), int(neuron[n])),
+                "only routers that work",
+                f"by the one at ({i}, {j})",
+            ),
+        )
+
+
 def _packets(found: Findings, stage: ChipImage, arch: ChipArch, core_at: np.ndarray) -> None:
     packets = stage.packets
     good = (packets.bit >= 0) & (packets.bit < stage.input_bits) & (packets.axon >= 0) & (packets.axon < arch.axons)
@@ -274,10 +305,8 @@ def _same(found: Findings, code: str, name: str, actual: np.ndarray, expected: n
     found.add_each(code, actual != expected, lambda *i: (f"{name}{list(i)}", expected[i], actual[i]))
 
 
-def _same_targets(found: Findings, image: ChipImage, routed: RoutedChip) -> None:
+def _same_targets(found: Findings, image: ChipImage, routed: RoutedChip, graph: CoreGraph) -> None:
     """Compares where each neuron's spike ends, read off the image's addresses."""
-    placed = routed.source
-    graph = placed.source.source
     goes = image.target_delay > 0
     core_of = {site: c for c, site in enumerate(zip(image.core_x.tolist(), image.core_y.tolist(), strict=True))}
     target = np.full(image.dx.shape, NO_TARGET, np.int64)

@@ -35,7 +35,7 @@ def verify(stage: PartitionedGraph, arch: ChipArch) -> None:
     found.check()
 
     working = np.ones((arch.size[1], arch.size[0]), bool)
-    for x, y in arch.dead_cores:
+    for x, y in arch.blockages:
         working[y, x] = False
     (width, height), (columns, rows) = arch.grid, arch.board
     sites = working.reshape(rows, height, columns, width).sum(axis=(1, 3)).ravel()

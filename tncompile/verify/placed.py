@@ -17,7 +17,7 @@ from tncompile.verify.findings import Findings
 CODES: dict[str, str] = {
     "placed/shape": "every core has a site",
     "placed/board": "sites are on the board",
-    "placed/dead": "sites are not faulty",
+    "placed/dead": "sites are neither faulty nor cut off",
     "placed/shared": "no two cores share a site",
     "placed/chip": "a core's site is on its chip",
     "placed/reach": "no arc is longer in x or y than a packet's offset",
@@ -26,7 +26,7 @@ CODES: dict[str, str] = {
 
 SITE_CODES: dict[str, str] = {
     "sites/board": "sites are on the board",
-    "sites/dead": "sites are not faulty",
+    "sites/dead": "sites are neither faulty nor cut off",
     "sites/shared": "no two nodes share a site",
     "sites/reach": "no arc is longer in x or y than a packet's offset",
     "sites/fixed": "fixed nodes are where they were to be",
@@ -133,7 +133,7 @@ def _add_sites(
     )
     found.check()
     dead = np.zeros((height, width), bool)
-    for i, j in arch.dead_cores:
+    for i, j in arch.blockages:
         dead[j, i] = True
     found.add_each(
         f"{stage}/dead", dead[y, x], lambda i: (f"{node} {i}", "on a working site", f"faulty site ({x[i]}, {y[i]})")

@@ -169,12 +169,12 @@ def legend_height(view: BoardView) -> float:
 
 def _marks(view: BoardView) -> list[Callable[[Axes, float, float], str]]:
     """Returns functions that draw an example of each mark that the board has, and return what it means."""
-    working = view.arch.size[0] * view.arch.size[1] - len(view.arch.dead_cores)
+    working = view.arch.size[0] * view.arch.size[1] - len(view.arch.blockages)
     there = {
         _splitter_mark: bool((view.core_mark == Mark.SPLITTER).any()),
         _shared_mark: bool((view.core_mark == Mark.SHARED).any()),
         _free_mark: view.cores < working,
-        _dead_mark: bool(view.arch.dead_cores),
+        _dead_mark: bool(view.arch.blockages),
     }
     return [mark for mark, shown in there.items() if shown]
 

@@ -66,7 +66,7 @@ def placement(view: BoardView, scale: Scale) -> Iterator[Panel]:
     """Yields the panel of the cores by layer."""
     (width, height), (board_width, _) = view.arch.grid, view.arch.board
     chips = len(np.unique(view.core_x // width + board_width * (view.core_y // height)))
-    dead = len(view.arch.dead_cores)
+    dead = len(view.arch.blockages)
     splitters, shared = (int((view.core_mark == mark).sum()) for mark in (Mark.SPLITTER, Mark.SHARED))
     notes = [f"{view.cores:,} of {view.arch.size[0] * view.arch.size[1] - dead:,} working sites of the board are used"]
     notes += [f"splitters, which only copy: {splitters:,}"] if splitters else []

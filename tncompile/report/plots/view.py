@@ -13,7 +13,18 @@ from tncompile.analysis.traffic import Activity, hop_counts, paths, traffic
 from tncompile.analysis.utilisation import axons_used, neurons_used
 from tncompile.arch import ChipArch
 from tncompile.config.net import KINDS
-from tncompile.ir import INPUT_LAYER, UNUSED, ChipImage, Conv, CoreGraph, CoreKind, PlacedChip, RoutedChip
+from tncompile.ir import (
+    INPUT_LAYER,
+    UNUSED,
+    ChipImage,
+    Conv,
+    CoreGraph,
+    CoreKind,
+    PlacedChip,
+    RoutedChip,
+    graph_of,
+    sites_of,
+)
 from tncompile.ir.base import Record
 
 FREE, DEAD = -1, -2
@@ -79,8 +90,10 @@ def view_of_stage(stage: PlacedChip | RoutedChip, arch: ChipArch, activity: Acti
     Raises:
         SimulationError: the spikes are those of another chip.
     """
-    placed = stage.source if isinstance(stage, RoutedChip) else stage
-    graph = placed.source.source
+    if isinstance(stage, RoutedChip):
+        graph, (core_x, core_y) = graph_of(stage), sites_of(stage)
+    else:
+        graph, core_x, core_y = stage.source.source, stage.core_x, stage.core_y
     packets = paths(stage)
     names = layer_names(graph)
     convs = {number: layer.conv for number, layer in enumerate(graph.source.source.layers)}
@@ -93,10 +106,10 @@ def view_of_stage(stage: PlacedChip | RoutedChip, arch: ChipArch, activity: Acti
         unit="arcs" if activity is None else "spikes",
         per=1 if activity is None else activity.ticks,
         labels=labels,
-        core_x=placed.core_x,
-        core_y=placed.core_y,
+        core_x=core_x,
+        core_y=core_y,
         core_label=(graph.core_layer - INPUT_LAYER).astype(np.int16),
-        core_mark=np.where(graph.core_kind == CoreKind.SPLITTER, Mark.SPLITTER, mark).astype(np.uint8),
+        core_mark=np.where(graph.core_kind != CoreKind.LAYER, Mark.SPLITTER, mark).astype(np.uint8),
         core_guest=(guest - INPUT_LAYER).astype(np.int16),
         axons=axons_used(graph),
         neurons=neurons_used(graph),
@@ -135,7 +148,7 @@ def sites(view: BoardView) -> Int32[np.ndarray, "height width"]:
     """Returns the core on each site [y, x], or FREE or DEAD."""
     width, height = view.arch.size
     found = np.full((height, width), FREE, np.int32)
-    for x, y in view.arch.dead_cores:
+    for x, y in view.arch.blockages:
         found[y, x] = DEAD
     found[view.core_y, view.core_x] = np.arange(view.cores)
     return found
