@@ -29,6 +29,7 @@ from benchmarks.graphs import core_graph, experiment
 from benchmarks.results import README, ROOT, fill, machine, number, table
 from passes.place import ALGORITHMS, PlaceConfig
 from passes.place.problem import PlaceProblem, Sites
+from passes.progress import unheard
 from tncompile.analysis.graph import Arcs, arcs
 from tncompile.arch import TRUENORTH, ChipArch
 from tncompile.ir.io import atomic_write
@@ -127,7 +128,7 @@ def ours(pairs: Arcs, arch: ChipArch, config: PlaceConfig, seed: int) -> Callabl
 
     def run() -> Sites:
         problem = PlaceProblem.of_board(pairs, arch, {}, crossing=0)
-        return ALGORITHMS[config.algorithm](problem, config, seed=seed, progress=lambda fraction, figures: None)
+        return ALGORITHMS[config.algorithm](problem, config, seed=seed, progress=unheard)
 
     return run
 

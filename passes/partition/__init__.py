@@ -13,7 +13,8 @@ from passes.partition.bisect import bisect
 from passes.partition.custom import Partitioner, apply_partitioner, load_partitioner
 from passes.partition.multilevel import multilevel
 from passes.partition.orders import by_eigenvector
-from passes.partition.problem import Algorithm, Dealt, PartitionProblem, Progress, fewest_chips
+from passes.partition.problem import Algorithm, Dealt, PartitionProblem, fewest_chips
+from passes.progress import Progress, unheard
 from tncompile.analysis.graph import adjacency, arcs
 from tncompile.analysis.utilisation import utilisation
 from tncompile.arch import ChipArch
@@ -59,7 +60,7 @@ class PartitionConfig(Config):
 
 
 def partition(
-    stage: CoreGraph, arch: ChipArch, config: PartitionConfig, *, seed: int, progress: Progress | None = None
+    stage: CoreGraph, arch: ChipArch, config: PartitionConfig, *, seed: int, progress: Progress = unheard
 ) -> PartitionedGraph:
     """Returns the graph dealt to chips of the board: Σ rate · distance in chips over all arcs made small.
 
@@ -99,7 +100,7 @@ def partition_by(
     return _partitioned(stage, apply_partitioner(function, named, stage, arch))
 
 
-def algorithm_of(config: PartitionConfig, seed: int, progress: Progress | None = None) -> Algorithm:
+def algorithm_of(config: PartitionConfig, seed: int, progress: Progress = unheard) -> Algorithm:
     """Returns the algorithm of tncompile that the options name, with its options and the seed."""
     refining = {"passes": config.passes, "patience": config.patience, "seed": seed}
     match config.algorithm:

@@ -11,8 +11,9 @@ from scipy import sparse
 
 from passes.partition.bisect import bisect
 from passes.partition.orders import by_eigenvector, by_growth
-from passes.partition.problem import Dealt, PartitionProblem, Progress
+from passes.partition.problem import Dealt, PartitionProblem
 from passes.partition.refine import refine
+from passes.progress import Progress, unheard
 from tncompile.native import kept
 
 # Chosen on the nets of Esser et al. 2016 for two and four chips, and the latter with four times the features.
@@ -48,7 +49,7 @@ def multilevel(
     passes: int,
     patience: int,
     seed: int,
-    progress: Progress | None = None,
+    progress: Progress = unheard,
 ) -> Dealt:
     """Returns the best of several multilevel partitions and of their children.
 
@@ -76,8 +77,7 @@ def multilevel(
     found: list[tuple[int, Dealt]] = []
 
     def tell(done: int) -> None:
-        if progress is not None:
-            progress(done / (tries + recombinations), {"rate × chips": float(min(cost for cost, _ in found))})
+        progress(done / (tries + recombinations), {"rate × chips": float(min(cost for cost, _ in found))})
 
     for done, own in enumerate(seeds[:tries], 1):
         levels = coarsened(problem, together, seed=own)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,10 +13,6 @@ from tncompile.arch import ChipArch
 
 Dealt = Int32[np.ndarray, " cores"]
 """The chip of each core, as a row of `PartitionProblem.chips`."""
-
-
-Progress = Callable[[float, Mapping[str, float]], None]
-"""Is told how much is done (0 … 1), and figures by name."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,7 +9,8 @@ import numpy as np
 from passes.place.annealing import STARTS, annealing
 from passes.place.fixed import check_fixed, fixing
 from passes.place.options import PlaceConfig
-from passes.place.problem import Algorithm, PlaceProblem, Progress, Sites
+from passes.place.problem import Algorithm, PlaceProblem, Sites
+from passes.progress import Progress, unheard
 from tncompile.analysis.graph import Arcs, layer_names
 from tncompile.analysis.wirelength import wirelength
 from tncompile.arch import ChipArch, Site
@@ -27,7 +28,7 @@ def place(
     config: PlaceConfig,
     *,
     seed: int,
-    progress: Progress = lambda fraction, figures: None,
+    progress: Progress = unheard,
 ) -> PlacedChip:
     """Returns the cores on working sites of their chips, Σ |dx| + |dy| over all arcs made small.
 

@@ -11,7 +11,8 @@ from jaxtyping import Float64, Int32, Int64, UInt64
 
 from passes.place.kernel import BLOCKED, LANES, NOBODY, QUANTILES, sample_moves, try_moves
 from passes.place.options import PlaceConfig
-from passes.place.problem import PlaceProblem, Progress, Sites
+from passes.place.problem import PlaceProblem, Sites
+from passes.progress import Progress
 from tncompile.analysis.graph import adjacency
 
 _STEPS = 200  # temperatures

@@ -13,7 +13,8 @@ from pydantic import ValidationError
 from passes.place import ALGORITHMS, check_reach
 from passes.place.fixed import check_fixed, fixing
 from passes.place.options import PlaceConfig
-from passes.place.problem import PlaceProblem, Progress
+from passes.place.problem import PlaceProblem
+from passes.progress import Progress, unheard
 from tncompile.analysis.graph import Arcs
 from tncompile.arch import ChipArch, Site
 from tncompile.errors import CapacityError, ConfigError, PlacementError
@@ -33,7 +34,7 @@ def place_graph(
     seed: int = 0,
     fixed: Mapping[Any, Site] | None = None,
     crossing: int = 0,
-    progress: Progress = lambda fraction, figures: None,
+    progress: Progress = unheard,
     **options: Any,
 ) -> dict[Any, Site]:
     """Returns a site of its own for each node of a graph, Σ rate × length over all arcs made small.

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 import numpy as np
 
 from passes.place.options import PlaceConfig
-from passes.place.problem import PlaceProblem, Progress, Sites
+from passes.place.problem import PlaceProblem, Sites
+from passes.progress import Progress
 
 
 def hilbert(problem: PlaceProblem, config: PlaceConfig, *, seed: int, progress: Progress) -> Sites:

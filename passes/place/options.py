@@ -38,7 +38,8 @@ class PlaceConfig(Config):
     congestion: float = Field(
         0.0,
         ge=0,
-        description="length that one arc on the busiest link counts for; 0 = only wirelength counts [hop]",
+        description="length that one arc on the busiest link counts for; it then gets a share of `seconds`; 0 = only"
+        " wirelength counts [hop]",
     )
     fixed: dict[int, Site] = Field(
         {}, description='site on the board of each core that must not move, by its number: `{"0": [5, 6]}`'

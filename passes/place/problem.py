@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -10,15 +10,13 @@ import numpy as np
 from jaxtyping import Bool, Int32, Int64
 
 from passes.place.options import PlaceConfig
+from passes.progress import Progress
 from tncompile.analysis.graph import Arcs, arcs
 from tncompile.arch import ChipArch, Site
 from tncompile.ir import PartitionedGraph
 
 Sites = Int32[np.ndarray, "cores 2"]
 """x and y of each core on the board."""
-
-Progress = Callable[[float, Mapping[str, float]], None]
-"""Takes how much of the work is done (0 … 1), and figures to show beside that."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

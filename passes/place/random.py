@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from passes.place.options import PlaceConfig
-from passes.place.problem import PlaceProblem, Progress, Sites
+from passes.place.problem import PlaceProblem, Sites
+from passes.progress import Progress
 
 
 def random(problem: PlaceProblem, config: PlaceConfig, *, seed: int, progress: Progress) -> Sites:

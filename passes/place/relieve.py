@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import time
 from typing import Any, no_type_check
 
 import numpy as np
@@ -24,21 +26,31 @@ _FRESH = 500  # moves between two looks at which cores are on crowded links
 _EAST, _WEST, _NORTH, _SOUTH = (int(d) for d in (Direction.EAST, Direction.WEST, Direction.NORTH, Direction.SOUTH))
 
 
-def relieve(problem: PlaceProblem, start: Sites, config: PlaceConfig, *, seed: int) -> Sites:
+def relieve(problem: PlaceProblem, start: Sites, config: PlaceConfig, *, seed: int, seconds: float = math.inf) -> Sites:
     """Returns sites for which wirelength + `config.congestion` × load of the busiest link is at most the start's.
 
     Level by level: links that carry more than a little less than the busiest one are crowded. Cores with arcs
     over crowded links are moved or swapped as long as that pays: a hop of wirelength costs 1, an arc too many on a link
     `config.congestion`. A level that has not made the whole sum smaller is undone; it, or one that leaves crowded
     links, is the last.
+
+    Args:
+        problem: what to place.
+        start: sites to begin with.
+        config: what the busiest link counts for.
+        seed: of the moves.
+        seconds: after which no level is begun [s].
     """
     random = np.random.SeedSequence([seed, 1]).generate_state(1, np.uint64) | np.uint64(1)
     best, busiest = start, _busiest(problem, start)
     least = cost(problem, start) + config.congestion * busiest
-    while busiest:
+    links = (4, *problem.size[::-1])
+    # No link is beyond the busiest one: this compiles, outside of the time, and moves nothing.
+    _level(problem, start, config.congestion, np.full(links, busiest, np.int64), random)
+    end = time.perf_counter() + seconds
+    while busiest and time.perf_counter() < end:
         limit = int(_LEVEL * busiest)
-        limits = np.full((4, *problem.size[::-1]), limit, np.int64)
-        sites = _level(problem, best, config.congestion, limits, random)
+        sites = _level(problem, best, config.congestion, np.full(links, limit, np.int64), random)
         busiest = _busiest(problem, sites)
         if (found := cost(problem, sites) + config.congestion * busiest) >= least:
             break

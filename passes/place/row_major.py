@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from passes.place.options import PlaceConfig
-from passes.place.problem import PlaceProblem, Progress, Sites
+from passes.place.problem import PlaceProblem, Sites
+from passes.progress import Progress
 
 
 def row_major(problem: PlaceProblem, config: PlaceConfig, *, seed: int, progress: Progress) -> Sites:

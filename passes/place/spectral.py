@@ -8,7 +8,8 @@ import numpy as np
 from jaxtyping import Float64, Int32, Int64
 
 from passes.place.options import PlaceConfig
-from passes.place.problem import PlaceProblem, Progress, Sites
+from passes.place.problem import PlaceProblem, Sites
+from passes.progress import Progress
 from tncompile.analysis.graph import adjacency
 from tncompile.analysis.spectral import embedding
 

@@ -24,7 +24,9 @@ from passes.place.annealing import STARTS
 from passes.place.hilbert import curve
 from passes.place.kernel import LANES
 from passes.place.problem import PlaceProblem, Sites
+from passes.place.relieve import relieve
 from passes.place.spectral import Halvings, spread
+from passes.progress import unheard
 from tncompile.analysis.graph import Arcs, arcs
 from tncompile.analysis.link_load import link_load
 from tncompile.analysis.wirelength import wirelength
@@ -57,10 +59,6 @@ def wired(targets: list[list[int]]) -> CoreGraph:
 def on_one_chip(graph: CoreGraph) -> PartitionedGraph:
     """Returns all cores on chip 0."""
     return PartitionedGraph(source=graph, core_chip=np.zeros(graph.cores, np.int32), cut=0)
-
-
-def unheard(fraction, figures) -> None:
-    """Takes progress and does nothing with it."""
 
 
 def start(problem: PlaceProblem, name: str, seed: int = 0) -> Sites:
@@ -338,7 +336,7 @@ def test_progress_counts_what_the_kernel_changed():
 
 
 def test_crowded_links_are_relieved():
-    """16 cores send to 16 others; what all of that puts on the busiest link falls, and the whole sum with it."""
+    """What the busiest link carries falls, and the whole sum with it."""
     graph = random_graph(5, cores=120, layers=3)
     arch = ChipArch(axons=8, neurons=8, grid=(11, 11))
     stage = on_one_chip(graph)
@@ -350,6 +348,17 @@ def test_crowded_links_are_relieved():
         verify(placed, arch)
     assert sums[20.0][0] < sums[0.0][0]
     assert sums[20.0][1] < sums[0.0][1]
+
+
+def test_relief_ends_with_its_time():
+    arch = ChipArch(axons=8, neurons=8, grid=(11, 11))
+    problem, config = (
+        PlaceProblem.of(on_one_chip(random_graph(5, cores=120, layers=3)), arch),
+        PlaceConfig(congestion=20),
+    )
+    sites = start(problem, "spectral")
+    np.testing.assert_array_equal(relieve(problem, sites, config, seed=0, seconds=0.0), sites)
+    assert (relieve(problem, sites, config, seed=0) != sites).any()
 
 
 @given(st.integers(1, 200), SEEDS)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import sys
 from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
@@ -54,7 +55,8 @@ def test_each_pass_has_one_name_for_module_function_and_options() -> None:
     for step in DEFAULT_PIPELINE:
         assert step.run.__module__ == f"passes.{step.name}"
         assert step.config.__name__ == f"{step.name.capitalize()}Config"
-        assert step.config.__module__ == step.run.__module__
+        assert getattr(sys.modules[step.run.__module__], step.config.__name__) is step.config
+        assert f"{step.config.__module__}.".startswith(f"{step.run.__module__}.")  # there, or in a module of its folder
         assert issubclass(step.config, Config)
         step.config()  # every option has a default
 

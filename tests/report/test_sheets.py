@@ -133,6 +133,18 @@ def test_the_busiest_links_and_the_shared_links_are_named(seed):
         assert not any(re.fullmatch(r"[→←↑↓] .*", text) for text in written)
 
 
+@pytest.mark.parametrize("name", ["corner of a chip", "two small chips", "full chip"])
+def test_the_ring_leaves_a_site_s_triangles_in_sight(name):
+    view = board(name)
+    scale = Scale.of(view)
+    main = next(axes for axes in figure_of(view, ("links",)).axes if axes.axison)
+    rings = [line for line in main.lines if line.get_marker() == "o"]
+    assert len(rings) == 2
+    for ring in rings:
+        inner = (ring.get_markersize() - ring.get_markeredgewidth()) / 72 * scale.dpi
+        assert inner > 0.999 * 2**0.5 * scale.wide.cell
+
+
 def test_shared_links_are_written_between_their_chips():
     view = board("two small chips")
     assert view.load is not None

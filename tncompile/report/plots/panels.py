@@ -46,7 +46,7 @@ BARS = 90
 """Most bars of a histogram."""
 
 _CHIP_LABEL = 0.19  # room for chips' numbers above a map [inch]
-_RING = 13.0  # least width of the ring around a link [point]
+_RING, _RIM = 13.0, 4.0  # least width of the ring around a link, and of its white rim [point]
 _BAR_NOTE = 3.6  # room for a colour bar and a note of five lines below it [inch]
 
 
@@ -106,8 +106,9 @@ def links(view: BoardView, scale: Scale) -> Iterator[Panel]:
         write_sides(axes, view, scale.wide)
         if busiest:
             at = centre(scale.wide, busiest[0].x, busiest[0].y)
-            around = max(_RING, 1.5 * 72 * scale.wide.cell / scale.dpi)  # a large site's triangles stay in sight
-            for colour, wide in ((PAPER, 4.0), (INK, 1.6)):
+            site = 72 * scale.wide.cell / scale.dpi  # [point]
+            around = max(_RING, 2**0.5 * site + _RIM)  # a large site's triangles stay in sight
+            for colour, wide in ((PAPER, _RIM), (INK, 0.4 * _RIM)):
                 axes.plot(*at, "o", markersize=around, mfc="none", mec=colour, mew=wide, clip_on=False)
         label = f"{_unit(view)} on a link" + (" (root scale)" if skewed(view) else "")
         draw_colour_bar(beside, _most(view), label, root=skewed(view), note=note)
