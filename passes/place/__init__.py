@@ -38,7 +38,13 @@ def place(
     """
     _check_fixed(stage, arch, config.fixed)
     problem = PlaceProblem.of(stage, arch, config.fixed)
-    sites = ALGORITHMS[config.algorithm](problem, config, seed=seed, progress=progress)
+    counted = problem.arcs.frames + 1
+
+    def tell(fraction: float, figures: Mapping[str, float]) -> None:
+        """Tells of one frame what rates say of all that were counted."""
+        progress(fraction, {f"{name} a frame": value / counted for name, value in figures.items()})
+
+    sites = ALGORITHMS[config.algorithm](problem, config, seed=seed, progress=tell)
     names = layer_names(stage.source)
     layers = [f"core {core} (layer {names[int(layer)]})" for core, layer in enumerate(stage.source.core_layer)]
     check_reach(problem.arcs, sites, layers, arch, "raise compile.place.moves")

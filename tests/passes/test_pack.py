@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.packing import CHIPS, NOTHING_SAVED, OPTIONS, PACKETS, packed
 from support.random_nets import nets, random_images, random_net
 
-from passes.pack import PackConfig, pack
+from passes.pack import NO_SAVING, PackConfig, cores_by_saving, pack
 from passes.pack.copies import direct_copies
 from passes.trinarize import TrinarizeConfig, trinarize
 from tncompile.analysis.core_bound import core_bound
@@ -29,55 +30,19 @@ ONE_CHIP = (
 )
 
 
-SAVINGS = ("trim_padding", "free_blocks", "share_cores", "drop_unread", "fold_constants")
-NOTHING_SAVED = dict.fromkeys(SAVINGS, False)
-
-
-def packed(net: LogicalNet, arch: ChipArch, packets: int | str = "all", **options: bool) -> CoreGraph:
-    trinary = trinarize(net, arch, TrinarizeConfig(), seed=0)
-    return pack(trinary, arch, PackConfig(packets_per_bit=packets, **options), seed=0)  # type: ignore[arg-type]
-
-
 def layer_cores(graph: CoreGraph) -> list[int]:
     layers = len(graph.source.weights)
     return [int(((graph.core_layer == n) & (graph.core_kind == CoreKind.LAYER)).sum()) for n in range(layers)]
 
 
-@given(
-    nets(inputs=8),
-    st.sampled_from([8, 16, 24, 64]),
-    st.sampled_from(["all", 1, 2, 3]),
-    st.fixed_dictionaries(dict.fromkeys(SAVINGS, st.booleans())),
-    st.integers(0, 1000),
-)
+@given(nets(inputs=8), CHIPS, PACKETS, OPTIONS, st.integers(0, 1000))
 @settings(max_examples=100, deadline=None)
-def test_cores_compute_the_net(net, neurons, packets, options, seed):
+def test_cores_compute_the_net(net, arch, packets, options, seed):
     """Small cores force chunks, splitters and trees; whatever the plan and what is saved, spikes are the net's."""
-    arch = ChipArch(axons=16, neurons=neurons)
     graph = packed(net, arch, packets, **options)
     verify(graph, arch)
     images = random_images(net, 3, seed)
     np.testing.assert_array_equal(evaluate(graph, arch, images), evaluate(net, arch, images))
-
-
-def test_every_saving_saves():
-    """Summed over random nets, each by itself; and no graph is below the bound before the weights save anything."""
-    arch, of_weights = ChipArch(axons=16, neurons=16), {"drop_unread": False, "fold_constants": False}
-    given = [(random_net(seed, inputs=8), packets) for seed in range(4) for packets in ("all", 1)]
-
-    def graphs(**options: bool) -> list[CoreGraph]:
-        return [packed(net, arch, packets, **options) for net, packets in given]
-
-    def cores(**options: bool) -> int:
-        return sum(graph.cores for graph in graphs(**options))
-
-    of_shape = graphs(**of_weights)
-    assert all(core_bound(graph, arch) <= graph.cores for graph in of_shape)
-    for saving in ("trim_padding", "free_blocks", "share_cores"):
-        assert sum(graph.cores for graph in of_shape) < cores(**of_weights, **{saving: False}), saving
-    everything = cores()
-    for saving in of_weights:
-        assert everything < cores(**{saving: False}), saving
 
 
 def test_trees_of_splitters():
@@ -120,6 +85,16 @@ def test_fewer_cores_for_the_papers_net(one_chip, packets, cores, least):
     graph = packed(one_chip, TRUENORTH, packets, drop_unread=False, fold_constants=False)
     assert graph.cores <= cores
     assert core_bound(graph, TRUENORTH) == least
+
+
+def test_what_each_saving_saves_on_the_papers_net(one_chip):
+    """Of those that are on; the others depend on the weights."""
+    trinary = trinarize(one_chip, TRUENORTH, TrinarizeConfig(), seed=0)
+    on = {"trim_padding": True, "free_blocks": True}
+    config = PackConfig(packets_per_bit=3, **(NOTHING_SAVED | on))
+    graph = pack(trinary, TRUENORTH, config, seed=0)
+    counts = {NO_SAVING: 4033, "trim_padding": 3905, "free_blocks": 3713}
+    assert cores_by_saving(trinary, graph, TRUENORTH, config) == counts
 
 
 def test_a_filter_that_fits_no_core_is_refused():
