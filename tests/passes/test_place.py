@@ -316,7 +316,11 @@ def test_progress_rises_to_the_end_and_its_hops_are_true():
     stage, arch = mesh(6), ChipArch(axons=8, neurons=16, grid=(6, 6))
     told: list[tuple[float, float]] = []
     placed = place(
-        stage, arch, PlaceConfig(), seed=0, progress=lambda fraction, figures: told.append((fraction, figures["hops a frame"]))
+        stage,
+        arch,
+        PlaceConfig(),
+        seed=0,
+        progress=lambda fraction, figures: told.append((fraction, *figures.values())),
     )
     fractions = [fraction for fraction, _ in told]
     assert fractions == sorted(fractions) and fractions[-1] == 1
