@@ -45,8 +45,10 @@ def summary_rows(results: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
                 f"{compiled['crossings']:,} arcs cross; chip ({busiest['chip'][0]}, {busiest['chip'][1]}) takes "
                 f"{busiest['limit_%']:.3g} % of what its edges carry",
             )
-        if any(detours := list(compiled.get("detours", {}).values())):
-            yield "relays", "{:,} round faulty routers, {:,} cores more, {:,} ticks more".format(*detours)
+        detours = compiled.get("detours", {"relays": 0})
+        if detours["relays"]:
+            cost = "{relays:,} round faulty routers, {relay_cores:,} cores more, {added_ticks:,} ticks more"
+            yield "relays", cost.format(**detours)
         yield "compiled", f"in {compiled['seconds']:.1f} s"
         yield "digest", compiled["digest"][:16]
     if simulated := results.get("simulate"):
