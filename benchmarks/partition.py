@@ -34,6 +34,7 @@ from tncompile.config.experiment import Experiment
 
 NETS = ("2", "4", "16")
 """By the chips that they are for."""
+JSON = Path(__file__).parent / "results" / "partition.json"
 MARKERS = "<!-- partition: begin -->", "<!-- partition: end -->"
 
 Dealt = np.ndarray
@@ -290,7 +291,7 @@ def main() -> int:
     """Measures, prints the tables, and keeps them if all was measured."""
     import os
 
-    from benchmarks.results import ROOT, fill, machine
+    from benchmarks.results import fill, machine
     from tncompile.ir.io import atomic_write
     from tncompile.workflow import commit
 
@@ -321,7 +322,7 @@ def main() -> int:
     text = report(entry)
     print(text)
     whole = options.nets == list(NETS) and options.only == list(CONTESTANTS)
-    out = options.out or (ROOT / "benchmarks" / "results" / "partition.json" if whole else None)
+    out = options.out or (JSON if whole else None)
     if out is not None:
         atomic_write(out, json.dumps(entry, indent=1, sort_keys=True) + "\n")
     if options.out is None and whole:

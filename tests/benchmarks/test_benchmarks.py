@@ -21,7 +21,8 @@ from tncompile.sim.wiring import resolve
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT))  # the benchmarks are no installed package
 
-from benchmarks import cases, chips, nets, results  # noqa: E402
+from benchmarks import cases, chips, nets, partition, placement, results  # noqa: E402
+from benchmarks import compile as compiling  # noqa: E402
 from benchmarks.ceilings import Ceilings, Work, tick_work  # noqa: E402
 from benchmarks.ticks import CONTESTANTS, TickHost  # noqa: E402
 
@@ -163,6 +164,19 @@ def test_floors():
 def test_tables_of_the_readme_are_those_of_the_figures():
     figures = results.Results(results.JSON, json.loads(results.JSON.read_text()))
     assert cases.report(figures) in results.README.read_text()
+
+
+@pytest.mark.parametrize("module", [compiling, partition, placement], ids=lambda module: module.__name__)
+def test_tables_of_the_compiler_are_those_of_the_figures(module):
+    assert module.report(json.loads(module.JSON.read_text())) in results.README.read_text()
+
+
+def test_compiling_is_measured_from_its_start_to_the_image():
+    line = compiling.measure("digits")
+    assert line["cores"] >= line["cores_at_least"] > 0
+    assert line["wall_s"] > line["seconds"] > sum(line["seconds_by_pass"].values()) / 2
+    assert 0.1 < line["memory_gb"] < 4
+    assert line["image_mb"] > 0.1
 
 
 def test_tables_go_between_the_markers_of_a_page(tmp_path):
