@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
-from support.command_line import Outcome, invoke, process
+from support.command_line import EXPERIMENT, Outcome, invoke, process
 
 EXPERIMENTS = Path(__file__).parents[2] / "experiments"
 
@@ -100,3 +101,15 @@ def check_figures(found: dict[str, Any], axons: int, neurons: int) -> None:
     assert 0 < shares["axons"] <= 1
     assert most["hops"] == found["wirelength"]
     assert most["host_packets"] == found["input_packets"]
+
+
+def test_a_compilation_for_several_chips_may_stop_before_routing(tmp_path: Path) -> None:
+    """What crosses the chips' edges is known, and shown, as soon as cores have their chips."""
+    path = tmp_path / "tiny.yaml"
+    path.write_text(EXPERIMENT)
+    options = ("--untrained", "--out", tmp_path / "run", "--set", "arch.grid=[4,3]", "--set", "arch.board=[2,1]")
+    stopped = invoke("compile", path, *options, "--stop-after", "partition")
+    assert stopped.code == 0, stopped.err
+    row = " ".join(stopped.out.replace("│", " ").split())
+    assert re.search(r"chip edges [\d,]+ arcs cross; chip \(\d, \d\) takes [\d.]+ % of what its", row)
+    assert "if every neuron spikes" in row

@@ -43,7 +43,7 @@ def summary_rows(results: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
             condition = ", if every neuron spikes" if busiest["mean"] is None else " on sample frames"
             yield (
                 "chip edges",
-                f"{compiled['crossings']:,} arcs cross; chip ({busiest['chip'][0]}, {busiest['chip'][1]}) takes "
+                f"{sum(edge['most'] for edge in edges['edges']):,} arcs cross; chip ({busiest['chip'][0]}, {busiest['chip'][1]}) takes "
                 f"{busiest['limit_%']:.3g} % of what its edges carry{condition}",
             )
         detours = compiled.get("detours", {"relays": 0})
