@@ -40,10 +40,11 @@ def summary_rows(results: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         if "chip_edges" in compiled:
             edges = compiled["chip_edges"]
             busiest = max(edges["chips"], key=lambda chip: chip["limit_%"])
+            arcs = sum(edge["most"] for edge in edges["edges"])
             condition = ", if every neuron spikes" if busiest["mean"] is None else " on sample frames"
             yield (
                 "chip edges",
-                f"{sum(edge['most'] for edge in edges['edges']):,} arcs cross; chip ({busiest['chip'][0]}, {busiest['chip'][1]}) takes "
+                f"{arcs:,} arcs cross; chip ({busiest['chip'][0]}, {busiest['chip'][1]}) takes "
                 f"{busiest['limit_%']:.3g} % of what its edges carry{condition}",
             )
         detours = compiled.get("detours", {"relays": 0})
