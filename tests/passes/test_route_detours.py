@@ -326,3 +326,27 @@ def test_annealing_keeps_ways_off_faulty_routers():
             target = graph.target_core[source, neuron]
             blocked[i] += (~Mesh.of(arch).clear(x[source], y[source], x[target], y[target])).sum()
     assert blocked[1] < blocked[0] / 4
+
+
+def test_images_are_refused_whatever_faulty_router_is_on_a_way():
+    graph = packed(2)[1]
+    width, height = 6, -(-graph.cores // 6) + 1
+    arch = CORES.model_copy(update={"grid": (width, height)})
+    cut = partition(graph, arch, PartitionConfig(), seed=0)
+    routed = route(place(cut, arch, PlaceConfig(algorithm="random"), seed=0), arch, RouteConfig(), seed=0)
+    image, (x, y) = emit(routed, arch, EmitConfig(), seed=0), sites_of(routed)
+    core, neuron = np.nonzero(graph.target_core >= 0)
+    ways = [
+        way((int(x[a]), int(y[a])), (int(x[b]), int(y[b])))
+        for a, b in set(zip(core, graph.target_core[core, neuron], strict=True))
+    ]
+    passed = set().union(*ways)
+    refused = set()
+    for faulty in product(range(width), range(height)):
+        broken = arch.model_copy(update={"faulty_routers": (faulty,)})
+        try:
+            verify(replace(image, arch=broken.model_dump_json()), broken)
+        except VerificationError as error:
+            refused |= {faulty} if "image/faulty-router" in error.codes else set()
+    assert refused == passed
+    assert refused - set(zip(x.tolist(), y.tolist(), strict=True))
