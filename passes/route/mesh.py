@@ -55,8 +55,8 @@ class Mesh:
         self, first: Site, last: Site, columns: Integer[np.ndarray, "1 _"], rows: Integer[np.ndarray, "_ 1"]
     ) -> Bool[np.ndarray, "..."]:
         """Returns to which sites of these columns and rows packets can go from the first site, and on to the last."""
-        start, end = (tuple(map(np.array, site)) for site in (first, last))
-        found = self.clear(*start, columns, rows) & self.clear(columns, rows, *end)
+        (x0, y0), (x1, y1) = (map(np.array, site) for site in (first, last))
+        found = self.clear(x0, y0, columns, rows) & self.clear(columns, rows, x1, y1)
         for x, y in (first, last):
             found &= np.maximum(np.abs(columns - x), np.abs(rows - y)) <= self.reach
         return found
