@@ -156,7 +156,7 @@ def check_capacity(
 ) -> None:
     """Runs the passes up to the one that counts cores against chips, to hear of a lack of room before training.
 
-    How many cores a net takes does not depend on its weights.
+    How many cores a net takes depends on its shape, and a little on its weights: what training will save is not known.
 
     Raises:
         InfeasibleError: the net does not fit the chip.

@@ -49,6 +49,7 @@ from tncompile.ir import (
     SpikeCounts,
     Stage,
     graph_of,
+    sites_of,
 )
 from tncompile.ir.io import atomic_write, read_bytes, read_stage, write_stage
 from tncompile.ir.text import digest, dump
@@ -536,13 +537,17 @@ def stage_figures(stage: Stage, arch: ChipArch) -> dict[str, Any]:
             case RoutedChip():
                 figures["crossings"] = stage.crossings
                 figures["busiest_link"] = int(stage.link_load.max(initial=0))
-                figures["latency_ticks"] = graph_of(stage).latency
+                full = graph_of(stage)
+                figures["latency_ticks"] = full.latency
                 figures["detours"] = detour_figures(stage)
+                if stage.detours is not None:  # relays work for a frame as all others do, and are to be paid for
+                    figures["hops_per_frame"] = asdict(hops(arcs(full), *sites_of(stage)))
+                    figures |= _work_figures(full)
             case PlacedChip():
                 figures["wirelength"] = stage.wirelength
                 placed = arcs(stage.source.source), stage.core_x, stage.core_y
                 figures["hops_per_spike"] = hops_per_arc(*placed)
-                figures["hops_per_frame"] = asdict(hops(*placed))
+                figures.setdefault("hops_per_frame", asdict(hops(*placed)))
             case PartitionedGraph():
                 figures["chips"] = len(np.unique(stage.core_chip))
                 figures["cut"] = stage.cut
@@ -559,8 +564,8 @@ def stage_figures(stage: Stage, arch: ChipArch) -> dict[str, Any]:
                 figures["input_packets"] = len(stage.input_lines.bit)
                 figures["input_bits"] = stage.source.source.layers[0].conv.inputs
                 figures.setdefault("latency_ticks", stage.latency)
-                figures["utilisation"] = asdict(fill(stage))
-                figures.update(_work_figures(stage))
+                for key, value in ({"utilisation": asdict(fill(stage))} | _work_figures(stage)).items():
+                    figures.setdefault(key, value)
         stage = stage.source  # type: ignore[attr-defined]
     return dict(reversed(figures.items()))
 

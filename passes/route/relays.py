@@ -125,42 +125,53 @@ class _Rooms:
 def _way(mesh: Mesh, rooms: _Rooms, first: Site, last: Site) -> list[Site]:
     """Returns sites with room for relays by which packets get from the first to the last site; none if there are none.
 
-    The search goes from the first site on, relay by relay.
+    Mostly one is enough. If not, the search goes from the first site on, relay by relay.
     """
+    if near := _one_relay(mesh, rooms, first, last):
+        return [near]
     goal, unseen = mesh.reaching(*last), rooms.room > 0
     reached = np.zeros_like(unseen)
     reached[first[1], first[0]] = True
     before = np.full((2, *unseen.shape), -1)  # x and y of the site behind which each is reached
     while reached.any():
-        if (ends := _step(mesh, reached, unseen & goal, before)).any():
+        sources = mesh.sources(reached)
+        found = unseen & (sources[0] >= 0)
+        before[:, found] = sources[:, found]
+        if (ends := found & goal).any():
             way = [_nearest(rooms, ends, before, last)]
             while (at := _before(before, way[0])) != first:
                 way.insert(0, at)
             return way
-        reached = _step(mesh, reached, unseen, before)
+        reached = found
         unseen &= ~reached
     return []
 
 
-def _step(
-    mesh: Mesh,
-    reached: Bool[np.ndarray, "height width"],
-    sites: Bool[np.ndarray, "height width"],
-    before: Int64[np.ndarray, "2 height width"],
-) -> Bool[np.ndarray, "height width"]:
-    """Returns those of the sites to which packets go from one that is reached, and notes it; from the fewer side on."""
-    found = np.zeros_like(sites)
-    if sites.sum() < reached.sum():
-        for y, x in np.argwhere(sites).tolist():
-            starts = np.argwhere(reached & mesh.reaching(x, y))
-            if len(starts):
-                found[y, x], before[:, y, x] = True, starts[0, ::-1]
-        return found
-    for y, x in np.argwhere(reached).tolist():
-        ahead = sites & ~found & mesh.reached_from(x, y)
-        found |= ahead
-        before[0][ahead], before[1][ahead] = x, y
-    return found
+def _one_relay(mesh: Mesh, rooms: _Rooms, first: Site, last: Site) -> Site | None:
+    """Returns the site of a relay that is enough alone and makes the way shortest; a free one only if all are.
+
+    Looked at is the box around both ends, and wider ones until nothing outside can be better.
+    """
+    (height, width), hops = rooms.room.shape, abs(first[0] - last[0]) + abs(first[1] - last[1])
+    left, right, low, high = *sorted((first[0], last[0])), *sorted((first[1], last[1]))
+    margin = 0
+    while True:
+        x0, x1, y0, y1 = (
+            max(left - margin, 0), min(right + margin + 1, width), max(low - margin, 0), min(high + margin + 1, height)
+        )  # fmt: skip
+        columns, rows = np.arange(x0, x1)[None, :], np.arange(y0, y1)[:, None]
+        y, x = np.nonzero(mesh.relaying(first, last, columns, rows) & (rooms.room[y0:y1, x0:x1] > 0))
+        whole = (x1 - x0, y1 - y0) == (width, height)
+        if len(x):
+            x, y = x + x0, y + y0
+            length = sum(np.abs(x - end[0]) + np.abs(y - end[1]) for end in (first, last))
+            cost = length + rooms.free[y, x] * 4 * (width + height)
+            best = int(np.argmin(cost))
+            if whole or cost[best] <= hops + 2 * margin:  # outside, a way is longer by one hop there and one back
+                return int(x[best]), int(y[best])
+        if whole:
+            return None
+        margin = 2 * margin + 1
 
 
 def _nearest(

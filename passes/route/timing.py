@@ -82,8 +82,10 @@ def fire_ticks(graph: CoreGraph) -> Int64[np.ndarray, "cores neurons"]:
     while arriving:
         tick = min(arriving)
         core, axon = (np.concatenate(column) for column in zip(*arriving.pop(tick), strict=True))
-        for at in np.unique(core):
-            hears = _heard(graph, int(at), axon[core == at]) & (fires[at] < 0)
+        order = np.argsort(core, kind="stable")
+        cores, starts = np.unique(core[order], return_index=True)
+        for at, axons in zip(cores.tolist(), np.split(axon[order], starts[1:]), strict=True):
+            hears = _heard(graph, at, axons) & (fires[at] < 0)
             fires[at, hears] = tick
             sends = np.flatnonzero(hears & (graph.target_core[at] >= 0))
             wait = graph.target_delay[at, sends]
@@ -135,6 +137,6 @@ def _waits(
     From the earliest end on, what is missing is added as late as it helps: there it helps most of the others.
     """
     waits = np.zeros(int(end.max()), np.int64)
-    for i in np.lexsort((begin, end)):
-        waits[end[i] - 1] += max(legs[i] - (end[i] - begin[i]) - waits[begin[i] : end[i]].sum(), 0)
+    for last, first, least in np.unique(np.stack([end, begin, legs], axis=1), axis=0).tolist():
+        waits[last - 1] += max(least - (last - first) - int(waits[first:last].sum()), 0)
     return waits

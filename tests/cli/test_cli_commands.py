@@ -328,6 +328,16 @@ def test_a_net_runs_round_faulty_routers(experiment: Path, tmp_path: Path) -> No
     inspected = invoke("inspect", folder, "--json").json
     assert inspected["image_cores"] == figures["cores"] + figures["detours"]["relay_cores"]
     assert inspected["detours"] == figures["detours"]
+
+    relays = figures["detours"]["relays"]
+    stopped = invoke(
+        "compile", experiment, *options[:-1], tmp_path / "placed", *faulty, "--stop-after", "place", "--json"
+    )
+    placed = stopped.json["compile"]
+    assert figures["spikes_per_frame"]["most"] == placed["spikes_per_frame"]["most"] + relays
+    assert figures["synaptic_events_per_frame"]["most"] == placed["synaptic_events_per_frame"]["most"] + relays
+    assert figures["hops_per_frame"]["most"] >= placed["hops_per_frame"]["most"] == figures["wirelength"]
+    assert figures["neuron_updates_per_tick"] == 256 * inspected["image_cores"]
     for suffix in ("svg", "png"):
         assert invoke("inspect", folder, "--plot", tmp_path / f"board.{suffix}", "--what", "all").code == 0
 

@@ -239,12 +239,47 @@ def test_the_mesh_knows_which_ways_are_clear(seed):
     arch = board(" ".join("".join(row) for row in marks), offset_bits=int(rng.integers(2, 5)))
     mesh, faulty, reach = Mesh.of(arch), set(arch.faulty_routers), arch.offset_max
     sites = list(product(range(width), range(height)))
+
+    def goes(start: Site, end: Site) -> bool:
+        near = max(abs(start[0] - end[0]), abs(start[1] - end[1])) <= reach
+        return near and not faulty & set(way(start, end))
+
+    columns, rows = np.arange(width)[None, :], np.arange(height)[:, None]
     for start in sites:
-        ahead, back = mesh.reached_from(*start), mesh.reaching(*start)
+        back = mesh.reaching(*start)
+        last = sites[int(rng.integers(len(sites)))]
+        relaying = mesh.relaying(start, last, columns, rows)
         for end in sites:
-            near = max(abs(start[0] - end[0]), abs(start[1] - end[1])) <= reach
-            assert ahead[end[1], end[0]] == (near and not faulty & set(way(start, end)))
-            assert back[end[1], end[0]] == (near and not faulty & set(way(end, start)))
+            assert back[end[1], end[0]] == goes(end, start)
+            assert relaying[end[1], end[0]] == (goes(start, end) and goes(end, last))
+
+    reached = (rng.random((height, width)) < 0.3) & (marks != "#")
+    starts = [(int(x), int(y)) for y, x in np.argwhere(reached)]
+    source_x, source_y = mesh.sources(reached)
+    for end in sites:
+        source = int(source_x[end[1], end[0]]), int(source_y[end[1], end[0]])
+        if any(goes(start, end) for start in starts):
+            assert source in starts and goes(source, end)
+        else:
+            assert source == (-1, -1)
+
+
+@given(SEEDS)
+@settings(max_examples=50, deadline=None)
+def test_one_relay_stands_where_the_way_is_shortest(seed):
+    """Of all by which one is enough, on boards where that may be far around."""
+    rng = np.random.default_rng(seed)
+    width, height = (int(n) for n in rng.integers(5, 14, 2))
+    marks = rng.choice(list(".....#"), (height, width))
+    arch = board(" ".join("".join(row) for row in marks))
+    free = sorted({(x, y) for x, y in product(range(width), range(height))} - arch.blockages)
+    assume(len(free) >= 2)
+    first, last = (free[i] for i in rng.choice(len(free), 2, replace=False))
+    routed = route(pair(first, last), arch, RouteConfig(), seed=0)
+    found, faulty = stops(routed), set(arch.faulty_routers)
+    assume(len(found) == 3)
+    ways = [[*way(first, site), *way(site, last)] for site in free if site not in (first, last)]
+    assert len([*way(first, found[1]), *way(found[1], last)]) == min(len(w) for w in ways if not faulty & set(w))
 
 
 def test_relays_fill_a_free_core_before_the_next():
@@ -326,3 +361,27 @@ def test_annealing_keeps_ways_off_faulty_routers():
             target = graph.target_core[source, neuron]
             blocked[i] += (~Mesh.of(arch).clear(x[source], y[source], x[target], y[target])).sum()
     assert blocked[1] < blocked[0] / 4
+
+
+def test_images_are_refused_whatever_faulty_router_is_on_a_way():
+    graph = packed(2)[1]
+    width, height = 6, -(-graph.cores // 6) + 1
+    arch = CORES.model_copy(update={"grid": (width, height)})
+    cut = partition(graph, arch, PartitionConfig(), seed=0)
+    routed = route(place(cut, arch, PlaceConfig(algorithm="random"), seed=0), arch, RouteConfig(), seed=0)
+    image, (x, y) = emit(routed, arch, EmitConfig(), seed=0), sites_of(routed)
+    core, neuron = np.nonzero(graph.target_core >= 0)
+    ways = [
+        way((int(x[a]), int(y[a])), (int(x[b]), int(y[b])))
+        for a, b in set(zip(core, graph.target_core[core, neuron], strict=True))
+    ]
+    passed = set().union(*ways)
+    refused = set()
+    for faulty in product(range(width), range(height)):
+        broken = arch.model_copy(update={"faulty_routers": (faulty,)})
+        try:
+            verify(replace(image, arch=broken.model_dump_json()), broken)
+        except VerificationError as error:
+            refused |= {faulty} if "image/faulty-router" in error.codes else set()
+    assert refused == passed
+    assert refused - set(zip(x.tolist(), y.tolist(), strict=True))

@@ -187,10 +187,11 @@ def _crossbars(
     _, axons, row = graph.crossbars.shape
     of_core = np.concatenate([graph.core_crossbar, np.zeros(len(detours.core_x), np.int32)])
     known: dict[bytes, int] = {}
-    for core in np.unique(detours.core).tolist():
+    order = np.argsort(detours.core, kind="stable")
+    cores, starts = np.unique(detours.core[order], return_index=True)
+    for core, here in zip(cores.tolist(), np.split(order, starts[1:]), strict=True):
         own = core < graph.cores
         crossbar = graph.crossbars[graph.core_crossbar[core]].copy() if own else np.zeros((axons, row), np.uint8)
-        here = detours.core == core
         bit = np.uint8(1) << (detours.neuron[here] % 8).astype(np.uint8)
         np.bitwise_or.at(crossbar, (detours.axon[here], detours.neuron[here] // 8), bit)
         of_core[core] = known.setdefault(crossbar.tobytes(), len(graph.crossbars) + len(known))

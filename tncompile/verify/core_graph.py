@@ -53,7 +53,7 @@ CODES: dict[str, str] = {
     "core-graph/line-order": "input lines are sorted by bit, core and axon",
     "core-graph/axon-drivers": "an axon is driven by at most one neuron or input line",
     "core-graph/axon-undriven": "an axon with crosspoints is driven",
-    "core-graph/alignment": "all axons that a neuron hears receive a frame at the same tick",
+    "core-graph/alignment": "all axons that a neuron hears receive a frame at the same tick, constants by then",
     "core-graph/latency": "all output pins fire at the declared latency",
     "core-graph/pin": "pin p is value p of the last layer, each once",
     "core-graph/pair-type": "driven axons have type 0 or 1",
@@ -91,8 +91,8 @@ def verify(stage: CoreGraph, arch: ChipArch) -> None:
     carried, readable = _axons(found, stage, signals)
     if stage.scheme == "pair":
         _pairs(found, stage, used & ~splits, carried)
-    tick = _timing(found, stage, arch)
-    _decode(found, stage, arch, signals, splits, carried, readable, tick)
+    tick, since = _timing(found, stage, arch)
+    _decode(found, stage, arch, signals, splits, carried, readable, tick, since)
     found.check()
 
 
@@ -393,8 +393,15 @@ def _axons(
     return carried.reshape(shape), ~((drivers > 1) | undriven).any(axis=1)
 
 
-def _timing(found: Findings, stage: CoreGraph, arch: ChipArch) -> Int64[np.ndarray, "cores axons"]:
-    """Returns the tick at which each axon receives a frame that enters at tick 0, −1 if none does."""
+def _timing(
+    found: Findings, stage: CoreGraph, arch: ChipArch
+) -> tuple[Int64[np.ndarray, "cores axons"], Int64[np.ndarray, "cores axons"]]:
+    """Returns when axons receive what.
+
+    Returns:
+        The tick at which each axon receives a frame that enters at tick 0, −1 if none does; and the tick from which
+        each of these others carries its constant.
+    """
     lines = stage.input_lines
     delay = stage.target_delay.astype(np.int64)
     to_core, to_pin = stage.target_core >= 0, stage.target_core == OUTPUT_PIN
@@ -417,13 +424,38 @@ def _timing(found: Findings, stage: CoreGraph, arch: ChipArch) -> Int64[np.ndarr
         (stage.neuron_layer != UNUSED) & (neuron_tick < 0) & ~still,
         lambda c, n: (_neuron(c, n), "fed from the input", "no path from the input"),
     )
-    fires = np.where(to_pin & (neuron_tick >= 0), neuron_tick, stage.latency)
+    constant_since, axon_since = _since(stage, still)
+    fires = np.where(neuron_tick >= 0, neuron_tick, np.maximum(constant_since, stage.latency))
+    fires = np.where(to_pin, fires, stage.latency)
     found.add_each(
         "core-graph/latency",
         fires != stage.latency,
         lambda c, n: (f"pin of {_neuron(c, n)}", f"tick {stage.latency}, the declared latency", f"tick {fires[c, n]}"),
     )
-    return axon_tick
+    return axon_tick, axon_since
+
+
+def _since(
+    stage: CoreGraph, still: Bool[np.ndarray, "cores neurons"]
+) -> tuple[Int64[np.ndarray, "cores neurons"], Int64[np.ndarray, "cores axons"]]:
+    """Returns the tick from which still neurons (see `_ticks`) are what they stay, and their axons; 0 for all others.
+
+    A spike of tick 0 takes its delay, so a reader that is behind many or long ones computes its first frames without.
+    """
+    sends = still & (stage.target_core >= 0)
+    source, neuron = np.nonzero(sends)
+    target, axon, wait = stage.target_core[sends], stage.target_axon[sends], stage.target_delay[sends].astype(np.int64)
+    axon_since = np.zeros(stage.axon_type.shape, np.int64)
+    since = np.zeros(still.shape, np.int64)
+    while len(source):
+        axon_since[target, axon] = since[source, neuron] + wait
+        before = since.copy()
+        for core in np.unique(target[still[target].any(axis=1)]):
+            points = np.unpackbits(stage.crossbars[stage.core_crossbar[core]], axis=1, bitorder="little")
+            since[core] = np.where(still[core], (points * axon_since[core][:, None]).max(axis=0), 0)
+        if np.array_equal(since, before):
+            break
+    return since, axon_since
 
 
 def _ticks(
@@ -618,6 +650,7 @@ def _decode(
     carried: Int64[np.ndarray, "cores axons"],
     readable: Bool[np.ndarray, " cores"],
     tick: Int64[np.ndarray, "cores axons"],
+    since: Int64[np.ndarray, "cores axons"],
 ) -> None:
     """Reads each core's crossbar as weights, one core at a time: 256 × 256 crosspoints are enough for NumPy."""
     net = stage.source
@@ -633,7 +666,7 @@ def _decode(
         )
         if not readable[number]:
             continue
-        _align(found, number, crosspoints, tick[number])
+        _align(found, number, crosspoints, tick[number], since[number])
         stray = carried[number] >= 0
         for kind in np.unique(layer[layer != UNUSED]):
             core = _Core.read(stage, number, crosspoints, layer == kind, carried[number])
@@ -653,18 +686,31 @@ def _decode(
         )
 
 
-def _align(found: Findings, number: int, crosspoints: np.ndarray, tick: Int64[np.ndarray, " axons"]) -> None:
-    """Checks that no neuron hears axons of different ticks; those of tick −1 carry a constant."""
+def _align(
+    found: Findings,
+    number: int,
+    crosspoints: np.ndarray,
+    tick: Int64[np.ndarray, " axons"],
+    since: Int64[np.ndarray, " axons"],
+) -> None:
+    """Checks that no neuron hears axons of different ticks; those of tick −1 carry a constant, which may be early."""
     timed = (tick >= 0) & crosspoints.any(axis=1)
-    if len(np.unique(tick[timed])) < 2:
+    if len(np.unique(tick[timed])) < 2 and not since.any():
         return
+    constant = (crosspoints * since[:, None]).max(axis=0)
     points, tick = crosspoints[timed].astype(bool), tick[timed][:, None]
-    last = np.where(points, tick, -1).max(axis=0)
-    first = np.where(points, tick, np.iinfo(np.int64).max).min(axis=0)
+    never = np.iinfo(np.int64).max
+    last = np.where(points, tick, -1).max(axis=0, initial=-1)
+    first = np.where(points, tick, never).min(axis=0, initial=never)
     found.add_each(
         "core-graph/alignment",
         (last >= 0) & (first != last),
         lambda n: (_neuron(number, n), f"all axons at tick {first[n]}", f"one at tick {last[n]}"),
+    )
+    found.add_each(
+        "core-graph/alignment",
+        (last >= 0) & (constant > last),
+        lambda n: (_neuron(number, n), f"constants from tick {last[n]} on", f"one from tick {constant[n]} on"),
     )
 
 
@@ -725,10 +771,11 @@ def _decode_layer(
             ),
         )
         leak[lacking] += (weights * (missing & (constant == 1))).sum(axis=1)
-    leak = np.clip(leak, -arch.leak_max, arch.leak_max)
+    # A leak beyond the largest one may be cut down to it where the sum of all that is heard cannot decide any more.
+    fits, heard = np.clip(leak, -arch.leak_max, arch.leak_max), np.count_nonzero(expected, axis=0)
     found.add_each(
         "core-graph/leak",
-        core.leak != leak,
+        (core.leak != fits) | ((leak != fits) & (heard >= arch.leak_max)),
         lambda n: (_neuron(core.number, core.neurons[n]), f"leak {leak[n]}", f"leak {core.leak[n]}"),
     )
     read = np.zeros(len(core.axons), bool)
