@@ -27,7 +27,7 @@ class ChipArch(BaseModel):
 
     name: str = Field(default="truenorth", min_length=1, description="the chip's name, for reports")
     axons: int = Field(default=256, ge=2, le=4096, description="axons a core")
-    neurons: int = Field(default=256, ge=1, le=4096, description="neurons a core")
+    neurons: int = Field(default=256, ge=1, le=4096, description="neurons a core, a multiple of 8")
     axon_types: int = Field(default=4, ge=2, le=8, description="axon types, so synaptic weights, a neuron has")
     neuron: Literal["truenorth", "ranc"] = Field(
         default="truenorth",

@@ -6,6 +6,7 @@ import importlib
 import os
 import sys
 from collections.abc import Callable, Mapping
+from contextlib import redirect_stdout
 from operator import attrgetter
 from typing import Any, cast
 
@@ -36,7 +37,8 @@ def load_partitioner(name: str) -> Partitioner:
     folder = os.getcwd()
     sys.path.insert(0, folder)
     try:
-        module = importlib.import_module(module_name)
+        with redirect_stdout(sys.stderr):  # stdout is for results
+            module = importlib.import_module(module_name)
     except _FAILURES as error:
         absent = isinstance(error, ModuleNotFoundError) and f"{module_name}.".startswith(f"{error.name}.")
         hint = f"; write {module_name}.py in {folder}, or install it" if absent else ""
@@ -69,7 +71,8 @@ def apply_partitioner(
         ConfigError: the function fails, or returns anything but a chip with room for each core.
     """
     try:
-        returned = function(core_graph(graph), arch)
+        with redirect_stdout(sys.stderr):
+            returned = function(core_graph(graph), arch)
         result = dict(returned.items()) if isinstance(returned, Mapping) else None  # a lazy one may fail here, too
     except _FAILURES as error:
         raise ConfigError(f"{KEY}: {name}: raised {type(error).__name__}: {error}") from error

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Hashable, Mapping
 from typing import Any, TypeVar
 
@@ -22,6 +21,7 @@ from tncompile.verify.placed import verify_sites
 
 Node = TypeVar("Node", bound=Hashable)
 
+_LARGEST = 1e100  # rate: sums of such are still finite
 _RATES = 1 << 30  # rates that are no integers are rounded to so many steps, of all rates together
 
 
@@ -65,8 +65,12 @@ def place_graph(
     ((0, 0), (1, 1))
     """
     config = _config({"algorithm": algorithm, "seconds": seconds, **options})
-    if not isinstance(crossing, (int, np.integer)) or crossing < 0:
-        raise ConfigError(f"place: crossing: is {crossing!r}, expected an integer of at least 0")
+    for name, given, kind in (("graph", graph, nx.Graph), ("arch", arch, ChipArch)):
+        if not isinstance(given, kind):
+            raise ConfigError(f"place: {name}: is of type {type(given).__name__}, expected a {kind.__name__}")
+    for name, number in (("crossing", crossing), ("seed", seed)):
+        if not isinstance(number, (int, np.integer)) or number < 0:
+            raise ConfigError(f"place: {name}: is {number!r}, expected an integer of at least 0")
     nodes = {node: number for number, node in enumerate(graph)}
     working = sum(arch.capacity(chip) for chip in range(arch.chips))
     if len(nodes) > working:
@@ -102,20 +106,29 @@ def _config(options: Mapping[str, Any]) -> PlaceConfig:
 def _fixed(nodes: Mapping[Any, int], fixed: Mapping[Any, Site], arch: ChipArch) -> dict[int, Site]:
     """Returns the sites of fixed nodes by number, after checking that each can be there."""
     words = {"section": "place: fixed", "noun": "node"}
+    if not isinstance(fixed, Mapping):
+        raise ConfigError(f"place: fixed: is of type {type(fixed).__name__}, expected a mapping {{node: (x, y)}}")
     for node, site in fixed.items():
+        if not _is_site(site):
+            raise ConfigError(f"place: fixed: node {node!r}: is {site!r}, expected two integers (x, y)")
         if node not in nodes:
             raise PlacementError(f"{fixing(node, site, **words)}: the graph has no such node")
     check_fixed(fixed, arch, **words)
     return {nodes[node]: site for node, site in fixed.items()}
 
 
+def _is_site(site: Any) -> bool:
+    pair = isinstance(site, (tuple, list)) and len(site) == 2
+    return pair and all(isinstance(n, (int, np.integer)) and not isinstance(n, bool) for n in site)
+
+
 def _arcs(graph: nx.Graph, nodes: Mapping[Any, int]) -> Arcs:
     """Returns the arcs with integer weights: the rates if they are integers, else proportional to them."""
     source, target, rates = [], [], []
     for start, end, rate in graph.edges(data="rate", default=1):
-        if not isinstance(rate, (int, float, np.integer, np.floating)) or not math.isfinite(rate) or rate < 0:
+        if not isinstance(rate, (int, float, np.integer, np.floating)) or not 0 <= rate <= _LARGEST:
             raise ConfigError(
-                f"place: arc {start!r} to {end!r}: rate is {rate!r}, expected a finite number of at least 0"
+                f"place: arc {start!r} to {end!r}: rate is {rate!r}, expected a number of 0 to {_LARGEST:.0e}"
             )
         if start != end and rate:
             source.append(nodes[start])

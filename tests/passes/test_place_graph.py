@@ -189,7 +189,7 @@ def test_rates_that_are_none(rate):
     graph.add_edge("a", "b", rate=rate)
     with pytest.raises(ConfigError) as error:
         tncompile.place(graph, SMALL)
-    assert str(error.value) == f"place: arc 'a' to 'b': rate is {rate!r}, expected a finite number of at least 0"
+    assert str(error.value) == f"place: arc 'a' to 'b': rate is {rate!r}, expected a number of 0 to 1e+100"
 
 
 def test_what_is_out_of_reach_is_named():
@@ -222,3 +222,30 @@ def test_importing_the_package_loads_nothing():
     code = "import sys, tncompile; sys.exit(any(name in sys.modules for name in ('numpy', 'numba', 'passes')))"
     assert subprocess.run([sys.executable, "-c", code], timeout=60).returncode == 0
     assert not hasattr(tncompile, "nothing_of_that_name")
+
+
+WRONG = {
+    "seed=-1": "seed: is -1, expected an integer of at least 0",
+    "seed=1.5": "seed: is 1.5, expected an integer of at least 0",
+    "fixed=[1, 2]": "fixed: is of type list, expected a mapping {node: (x, y)}",
+    "fixed={'a': (2.5, 1)}": "fixed: node 'a': is (2.5, 1), expected two integers (x, y)",
+    "fixed={'a': 'xy'}": "fixed: node 'a': is 'xy', expected two integers (x, y)",
+    "arch=None": "arch: is of type NoneType, expected a ChipArch",
+    "graph={}": "graph: is of type dict, expected a Graph",
+}
+
+
+def test_arguments_of_other_types_are_refused_by_name():
+    """In a process of its own, where nobody checks types before."""
+    script = f"""
+import networkx as nx, tncompile
+from tncompile.arch import ChipArch
+for wrong in {list(WRONG)}:
+    given = {{"graph": nx.DiGraph([("a", "b")]), "arch": ChipArch(grid=(2, 2))}} | eval(f"dict({{wrong}})")
+    try:
+        tncompile.place(given.pop("graph"), given.pop("arch"), **given)
+    except tncompile.errors.ConfigError as error:
+        print(error)
+"""
+    run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=120)
+    assert run.stdout.splitlines() == [f"place: {message}" for message in WRONG.values()], run.stderr

@@ -113,7 +113,7 @@ def test_the_legend_lists_all_layers_with_their_cores(name):
         assert found[start + 1] in (counts, counts.removesuffix(" + 0"))
     assert any(text.startswith("splitter: ") for text in found)
     assert any(text.startswith("shared ") for text in found)
-    assert ("dead site" in found) == bool(view.arch.dead_cores)
+    assert ("site that cannot be used" in found) == bool(view.arch.dead_cores)
     for chip in range(view.arch.chips):
         assert (f"chip {chip}" in found) == (view.arch.chips > 1)
 

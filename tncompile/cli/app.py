@@ -267,6 +267,10 @@ def simulate(
         "--watch": watch, "--potentials": potentials or None, "--state": state, "--save-state": save_state,
     }  # fmt: skip
     images = {"--frames": frames, "--random-images": random_images or None, "--set": overrides}
+    from tncompile.errors import ArtifactError
+
+    if not folder.exists():
+        raise ArtifactError(f"{folder}: there is no such file or folder; check the path")
     if not (folder / "experiment.yaml").is_file() or any(value is not None for value in files.values()):
         how = {"engine": engine, "streams": streams, "devices": devices, "split": split, "seed": seed}
         _simulate_spikes(folder, files, images, how, as_json, quiet)

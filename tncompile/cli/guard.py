@@ -71,7 +71,7 @@ def guarded(command: F) -> F:
     @functools.wraps(command)
     def run(*args, **kwargs) -> None:
         try:
-            with _terminable():
+            with _terminable(), _insistent():
                 command(*args, **kwargs)
         except KeyboardInterrupt as interrupt:
             _end(": ".join(("interrupted", *map(str, interrupt.args))), INTERRUPTED)
@@ -103,6 +103,27 @@ def _terminable() -> Iterator[None]:
     finally:
         if ours:
             signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
+@contextmanager
+def _insistent() -> Iterator[None]:
+    """Sends an interrupt again that Python could only print: what runs during a garbage collection cannot raise it."""
+    before = sys.unraisablehook
+
+    def hear(unraisable: Any) -> None:
+        if issubclass(unraisable.exc_type, KeyboardInterrupt):
+            main = threading.main_thread().ident
+            again = threading.Timer(0.01, lambda: main and signal.pthread_kill(main, signal.SIGINT))
+            again.daemon = True
+            again.start()
+        else:
+            before(unraisable)
+
+    sys.unraisablehook = hear
+    try:
+        yield
+    finally:
+        sys.unraisablehook = before
 
 
 def _drop_output() -> None:

@@ -201,7 +201,7 @@ def _free_mark(axes: Axes, left: float, middle: float) -> str:
 def _dead_mark(axes: Axes, left: float, middle: float) -> str:
     _swatch(axes, left, middle, DEAD_PAPER)
     axes.plot(left + _SWATCH / 2, middle, "x", markersize=8, color=DEAD_INK, markeredgewidth=1.2)
-    return "dead site"
+    return "site that cannot be used"
 
 
 def _swatch(axes: Axes, left: float, middle: float, colour: Any) -> None:

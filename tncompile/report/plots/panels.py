@@ -66,12 +66,15 @@ def placement(view: BoardView, scale: Scale) -> Iterator[Panel]:
     """Yields the panel of the cores by layer."""
     (width, height), (board_width, _) = view.arch.grid, view.arch.board
     chips = len(np.unique(view.core_x // width + board_width * (view.core_y // height)))
-    dead = len(view.arch.blockages)
+    blocked = len(view.arch.blockages)
+    copying = "splitters and relays" if view.arch.faulty_routers else "splitters"
     splitters, shared = (int((view.core_mark == mark).sum()) for mark in (Mark.SPLITTER, Mark.SHARED))
-    notes = [f"{view.cores:,} of {view.arch.size[0] * view.arch.size[1] - dead:,} working sites of the board are used"]
-    notes += [f"splitters, which only copy: {splitters:,}"] if splitters else []
+    notes = [
+        f"{view.cores:,} of {view.arch.size[0] * view.arch.size[1] - blocked:,} working sites of the board are used"
+    ]
+    notes += [f"{copying}, which only copy: {splitters:,}"] if splitters else []
     notes += [f"cores with neurons of several layers: {shared:,}"] if shared else []
-    notes += [f"dead sites: {dead:,}"] if dead else []
+    notes += [f"sites that cannot be used: {view.arch.defects}"] if blocked else []
 
     def draw(axes: Axes, beside: Axes) -> None:
         draw_map(axes, view, scale.grid, scale.dpi, site_picture(view, scale.grid))
