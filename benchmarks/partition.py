@@ -246,7 +246,7 @@ def report(entry: dict[str, Any]) -> str:
     machine, load = entry["machine"], f"{entry['load']:.1f}"
     parts = [
         f"Machine: {machine['processor']}; {machine['cores']} cores. Load when the run began: {load}.\n"
-        f"Versions: {', '.join(f'{name} {number}' for name, number in entry['versions'].items())}. "
+        f"Versions: {', '.join(f'{name} {number}' for name, number in sorted(entry['versions'].items()))}. "
         f"Commit {entry['commit']}. {entry['seeds']} seeds each."
     ]
     for chips in filter(entry["nets"].__contains__, NETS):

@@ -21,7 +21,7 @@ from tncompile.sim.wiring import resolve
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT))  # the benchmarks are no installed package
 
-from benchmarks import cases, chips, nets, partition, placement, results  # noqa: E402
+from benchmarks import cases, chips, nets, placement, results  # noqa: E402
 from benchmarks import compile as compiling  # noqa: E402
 from benchmarks.ceilings import Ceilings, Work, tick_work  # noqa: E402
 from benchmarks.ticks import CONTESTANTS, TickHost  # noqa: E402
@@ -166,7 +166,7 @@ def test_tables_of_the_readme_are_those_of_the_figures():
     assert cases.report(figures) in results.README.read_text()
 
 
-@pytest.mark.parametrize("module", [compiling, partition, placement], ids=lambda module: module.__name__)
+@pytest.mark.parametrize("module", [compiling, placement], ids=lambda module: module.__name__)
 def test_tables_of_the_compiler_are_those_of_the_figures(module):
     assert module.report(json.loads(module.JSON.read_text())) in results.README.read_text()
 
