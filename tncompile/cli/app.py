@@ -270,7 +270,7 @@ def simulate(
     from tncompile.errors import ArtifactError
 
     if not folder.exists():
-        raise ArtifactError(f"{folder}: there is no such file or folder; check the path")
+        raise ArtifactError(f"{folder}: cannot be read: No such file or directory; check the path")
     if not (folder / "experiment.yaml").is_file() or any(value is not None for value in files.values()):
         how = {"engine": engine, "streams": streams, "devices": devices, "split": split, "seed": seed}
         _simulate_spikes(folder, files, images, how, as_json, quiet)
