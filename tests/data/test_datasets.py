@@ -97,6 +97,7 @@ def test_digits_are_all_there() -> None:
     assert data.x_train.dtype == np.uint8
     assert data.y_train.dtype == np.int32
     assert data.provenance["layout"] == "csv"
+    assert data.provenance["folder"] == "datasets/digits"
     assert data.provenance["files"]["digits.csv.gz"]["published"]
 
 

@@ -13,6 +13,7 @@ from jaxtyping import Int32, UInt8
 from tncompile.config.data import DataConfig
 from tncompile.data.files import find_files
 from tncompile.data.layouts import LAYOUTS, Split
+from tncompile.data.share import share
 from tncompile.data.spec import DatasetSpec, load_spec
 from tncompile.errors import ArtifactError
 from tncompile.ir.io import read_bytes
@@ -48,13 +49,19 @@ def load_dataset(config: DataConfig) -> Dataset:
     layout, paths = find_files(spec, config)
     provenance = {
         "layout": layout,
-        "folder": str(paths[0].parent),
+        "folder": _place(paths[0].parent),
         "files": {path.name: _checked(spec, layout, i, path) for i, path in enumerate(paths)},
     }
     train, test = LAYOUTS[layout](spec, paths, config.train_limit, config.test_limit)
     x_train, y_train = _limited(spec, train, config.train_limit)
     x_test, y_test = _limited(spec, test, config.test_limit)
     return Dataset(spec=spec, x_train=x_train, y_train=y_train, x_test=x_test, y_test=y_test, provenance=provenance)
+
+
+def _place(folder: Path) -> str:
+    """Returns where a folder is: below the data sets that come with tncompile, the same on every machine."""
+    own = share("datasets")
+    return str(Path("datasets", folder.relative_to(own)) if folder.is_relative_to(own) else folder)
 
 
 def _checked(spec: DatasetSpec, layout: str, index: int, path: Path) -> dict[str, Any]:
