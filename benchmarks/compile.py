@@ -20,9 +20,8 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.graphs import experiment, widened
-from benchmarks.results import README, ROOT, fill, machine, table
+from benchmarks.results import ROOT, keep, machine, table
 from tncompile.config.experiment import Experiment
-from tncompile.ir.io import atomic_write
 from tncompile.pipeline import EXPORT, step_names
 from tncompile.workflow import commit, versions
 
@@ -109,9 +108,7 @@ def main() -> None:
     entry = {"machine": machine(), "commit": commit(), "versions": versions(), "lines": lines}
     print(report(entry))
     if not options.keep_page:
-        JSON.parent.mkdir(parents=True, exist_ok=True)
-        atomic_write(JSON, json.dumps(entry, indent=1) + "\n")
-        fill(report(entry), README, MARKERS)
+        keep(entry, report(entry), JSON, MARKERS)
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ from tncompile.config.experiment import Experiment, load_experiment, resolved
 from tncompile.data import load_spec
 from tncompile.ir import CoreGraph
 from tncompile.pipeline import pass_configs, run_passes, select
+from tncompile.workflow import build_model
 
 
 def experiment(name: str, overrides: Sequence[str] = ()) -> Experiment:
@@ -25,17 +26,9 @@ def experiment(name: str, overrides: Sequence[str] = ()) -> Experiment:
 
 def core_graph(of: Experiment) -> CoreGraph:
     """Returns the core graph of an experiment's net with random weights; nobody has counted its spikes."""
-    from tncompile.nn import assume_statistics, build_network, export_network
+    from tncompile.nn import assume_statistics, export_network
 
-    spec = load_spec(of.data)
-    model = build_network(
-        of.net,
-        in_shape=spec.in_shape,
-        input_bits=spec.input_bits,
-        classes=spec.classes,
-        arch=of.arch,
-        seed=of.seed,
-    )
+    model = build_model(of, load_spec(of.data))
     assume_statistics(model, of.seed)
     steps = run_passes(
         export_network(model, of.name),

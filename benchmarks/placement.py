@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 import inspect
-import json
 import random
 import statistics
 import time
@@ -26,13 +25,12 @@ from typing import Any
 import numpy as np
 
 from benchmarks.graphs import core_graph, experiment
-from benchmarks.results import README, ROOT, fill, machine, number, table
+from benchmarks.results import ROOT, keep, machine, number, table
 from passes.place import ALGORITHMS, PlaceConfig
 from passes.place.problem import PlaceProblem, Sites
 from passes.progress import unheard
 from tncompile.analysis.graph import Arcs, arcs
 from tncompile.arch import TRUENORTH, ChipArch
-from tncompile.ir.io import atomic_write
 from tncompile.verify.placed import verify_sites
 from tncompile.workflow import commit, versions
 
@@ -253,9 +251,7 @@ def main() -> None:
     }
     print(report(entry))
     if not options.keep_page:
-        JSON.parent.mkdir(parents=True, exist_ok=True)
-        atomic_write(JSON, json.dumps(entry, indent=1) + "\n")
-        fill(report(entry), README, MARKERS)
+        keep(entry, report(entry), JSON, MARKERS)
 
 
 if __name__ == "__main__":

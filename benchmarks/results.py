@@ -157,6 +157,13 @@ def cell(line: dict[str, Any] | None, per: str) -> str:
     return number(line[per]) + distance
 
 
+def keep(entry: dict[str, Any], text: str, path: Path, markers: tuple[str, str]) -> None:
+    """Writes an entry to its file, and the tables made of it into the README."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    atomic_write(path, json.dumps(entry, indent=1) + "\n")
+    fill(text, markers=markers)
+
+
 def fill(text: str, page: Path = README, markers: tuple[str, str] = MARKERS) -> None:
     """Puts text between two lines of a page that mark its place.
 

@@ -252,7 +252,12 @@ def device() -> str:
 # The model.
 
 
-def _build(experiment: Experiment, spec: DatasetSpec) -> Any:
+def build_model(experiment: Experiment, spec: DatasetSpec) -> Any:
+    """Returns the experiment's network for images of a data set, with random weights of its seed.
+
+    Raises:
+        ConfigError, CapacityError: the network does not fit the images or the core.
+    """
     from tncompile.nn import build_network
 
     return build_network(
@@ -303,7 +308,7 @@ def _load(experiment: Experiment, folder: RunFolder, untrained: bool) -> tuple[A
             f"{path}: was made with {differs}; set that back, {'compile' if untrained else 'train'} again, or name the "
             "folder of that experiment with --out"
         )
-    model = _build(experiment, spec)
+    model = build_model(experiment, spec)
     load_model(path, model)
     return model, load_spike_counts(path, model)
 
@@ -330,7 +335,7 @@ def train_step(
     from tncompile.train import steps_an_epoch, train
 
     check_options(experiment)
-    model = _build(experiment, load_spec(experiment.data))
+    model = build_model(experiment, load_spec(experiment.data))
     untrained = export_network(model, experiment.name)
     check_capacity(untrained, experiment.arch, pass_configs(experiment.compile), seed=experiment.seed)
     data = load_dataset(experiment.data)
@@ -483,7 +488,7 @@ def _export(experiment: Experiment, folder: RunFolder, untrained: bool) -> Logic
 
     if untrained:
         spec = load_spec(experiment.data)
-        model = _build(experiment, spec)
+        model = build_model(experiment, spec)
         assume_statistics(model, experiment.seed)
         folder.create()
         save_model(folder.model(untrained), model, _model_meta(experiment, spec, trained=False))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Int32, Int64
@@ -11,22 +11,9 @@ from passes.route.mesh import Mesh
 from tncompile.analysis.graph import layer_names
 from tncompile.arch import ChipArch, Site
 from tncompile.errors import RoutingError
-from tncompile.ir import UNUSED, CoreGraph, PlacedChip
+from tncompile.ir import UNUSED, CoreGraph, PlacedChip, Relays
 
 _SHOWN = 5  # arcs that an error names
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Relays:
-    """Where relays stand and whom they repeat; attributes as in `Detours`."""
-
-    core_x: Int32[np.ndarray, " relay_cores"]
-    core_y: Int32[np.ndarray, " relay_cores"]
-    core: Int32[np.ndarray, " relays"]
-    axon: Int32[np.ndarray, " relays"]
-    neuron: Int32[np.ndarray, " relays"]
-    source_core: Int32[np.ndarray, " relays"]
-    source_neuron: Int32[np.ndarray, " relays"]
 
 
 def find_relays(
@@ -164,8 +151,7 @@ def _one_relay(mesh: Mesh, rooms: _Rooms, first: Site, last: Site) -> Site | Non
         whole = (x1 - x0, y1 - y0) == (width, height)
         if len(x):
             x, y = x + x0, y + y0
-            length = sum(np.abs(x - end[0]) + np.abs(y - end[1]) for end in (first, last))
-            cost = length + rooms.free[y, x] * 4 * (width + height)
+            cost = _cost(rooms, x, y, first, last)
             best = int(np.argmin(cost))
             if whole or cost[best] <= hops + 2 * margin:  # outside, a way is longer by one hop there and one back
                 return int(x[best]), int(y[best])
@@ -183,9 +169,14 @@ def _nearest(
     """Returns the site that makes the last two legs shortest; a free one only if all are."""
     y, x = np.nonzero(ends)
     before_x, before_y = before[:, y, x]
-    hops = np.abs(x - before_x) + np.abs(y - before_y) + np.abs(x - last[0]) + np.abs(y - last[1])
-    best = int(np.argmin(hops + rooms.free[y, x] * 4 * sum(ends.shape)))
+    best = int(np.argmin(_cost(rooms, x, y, (before_x, before_y), last)))
     return int(x[best]), int(y[best])
+
+
+def _cost(rooms: _Rooms, x: np.ndarray, y: np.ndarray, *ends: tuple[Any, Any]) -> np.ndarray:
+    """Returns the hops from sites to their neighbours on the way; a core to be opened costs more than any way."""
+    hops = sum(np.abs(x - end_x) + np.abs(y - end_y) for end_x, end_y in ends)
+    return hops + rooms.free[y, x] * 4 * sum(rooms.free.shape)
 
 
 def _before(before: Int64[np.ndarray, "2 height width"], site: Site) -> Site:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from dataclasses import fields
 
 import numpy as np
 from jaxtyping import Int64
 
-from passes.route.relays import Relays
 from tncompile.arch import ChipArch
 from tncompile.errors import RoutingError
-from tncompile.ir import OUTPUT_PIN, UNUSED, CoreGraph, Detours
+from tncompile.ir import OUTPUT_PIN, UNUSED, CoreGraph, Detours, Relays
 
 Place = tuple[int, int]
 """A neuron: its core, and its number there."""
@@ -55,13 +55,7 @@ def retimed(graph: CoreGraph, relays: Relays, arch: ChipArch) -> Detours:
             delay[sender] = min(left - ways, arch.delay_max)
             left, ways = left - int(delay[sender]), ways - 1
     return Detours(
-        core_x=relays.core_x,
-        core_y=relays.core_y,
-        core=relays.core,
-        axon=relays.axon,
-        neuron=relays.neuron,
-        source_core=relays.source_core,
-        source_neuron=relays.source_neuron,
+        **{field.name: getattr(relays, field.name) for field in fields(relays)},
         target_delay=delay.astype(np.uint8),
         line_delay=line_delay.astype(np.uint8),
         latency=int(later(np.array([graph.latency]))[0]),

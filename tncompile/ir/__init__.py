@@ -19,7 +19,7 @@ from tncompile.ir.logical import (
 from tncompile.ir.neuron import NeuronTable, ResetMode, stateless_table
 from tncompile.ir.partitioned import PartitionedGraph
 from tncompile.ir.placed import PlacedChip
-from tncompile.ir.routed import Detours, Direction, RoutedChip, graph_of, sites_of
+from tncompile.ir.routed import Detours, Direction, Relays, RoutedChip, graph_of, sites_of
 from tncompile.ir.synapse import SCHEMES, PairScheme, SynapseScheme, check_fan_in
 from tncompile.ir.trinary import TrinaryNet
 
@@ -27,6 +27,6 @@ __all__ = [
     "INPUT_LAYER", "NORM_EPSILON", "NO_TARGET", "OUTPUT_PIN", "SCHEMES", "UNUSED",
     "BatchNorm", "ChipImage", "Conv", "CoreGraph", "CoreKind", "Detours", "Direction", "Host", "InputLines",
     "InputPackets", "LogicalLayer", "LogicalNet", "NeuronTable", "PairScheme", "PartitionedGraph", "PlacedChip",
-    "Readout", "Record", "ResetMode", "RoutedChip", "SpikeCounts", "Stage", "SynapseScheme", "Transduction",
+    "Readout", "Record", "Relays", "ResetMode", "RoutedChip", "SpikeCounts", "Stage", "SynapseScheme", "Transduction",
     "TrinaryNet", "check_fan_in", "graph_of", "sites_of", "stateless_table",
 ]  # fmt: skip

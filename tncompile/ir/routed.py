@@ -26,12 +26,11 @@ class Direction(IntEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Detours(Record):
-    """Packets that cannot go straight to their target, because a router on their way is faulty.
+class Relays(Record):
+    """Neurons for packets that cannot go straight to their target, because a router on their way is faulty.
 
     A relay is a neuron that repeats what one axon of its core receives, one tick later at the earliest. It stands in a
-    core that has an axon and a neuron to spare, or in one of its own. Since relays take time, everything else may have
-    to wait: delays are those with relays.
+    core that has an axon and a neuron to spare, or in one of its own.
 
     Invariants:
         - a relay's source is a neuron of the placed cores or an earlier relay; it sends to the relay what it sent to
@@ -42,9 +41,6 @@ class Detours(Record):
         core_x, core_y: site of each core that holds nothing but relays; they are numbered behind the placed cores.
         core, axon, neuron: where each relay is.
         source_core, source_neuron: whose spikes it repeats.
-        target_delay: of all neurons, relays included, as in `CoreGraph` [tick].
-        line_delay: of the input lines [tick].
-        latency: ticks from a frame's entry to its spikes on the output pins [tick].
     """
 
     core_x: Int32[np.ndarray, " relay_cores"]
@@ -54,6 +50,18 @@ class Detours(Record):
     neuron: Int32[np.ndarray, " relays"]
     source_core: Int32[np.ndarray, " relays"]
     source_neuron: Int32[np.ndarray, " relays"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Detours(Relays):
+    """Relays, and when everything happens with them: since they take time, others may have to wait.
+
+    Attributes:
+        target_delay: of all neurons, relays included, as in `CoreGraph` [tick].
+        line_delay: of the input lines [tick].
+        latency: ticks from a frame's entry to its spikes on the output pins [tick].
+    """
+
     target_delay: UInt8[np.ndarray, "cores neurons"]
     line_delay: UInt8[np.ndarray, " lines"]
     latency: int
