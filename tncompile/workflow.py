@@ -340,7 +340,7 @@ def train_step(
     model = build_model(experiment, load_spec(experiment.data))
     untrained = export_network(model, experiment.name)
     check_capacity(untrained, experiment.arch, pass_configs(experiment.compile), seed=experiment.seed)
-    data = load_dataset(experiment.data)
+    data = load_dataset(experiment.data, reporter)
     check_training(experiment.train, data)
     folder.create()
     images, epochs = len(data.x_train), experiment.train.epochs
@@ -686,10 +686,12 @@ def images_to_simulate(experiment: Experiment, random: int | None) -> tuple[np.n
     spec, frames = load_spec(experiment.data), experiment.simulate.frames
     if random is not None:
         return random_images(spec, frames or 16, random), None
-    limit = min(frames or spec.splits["test"], experiment.data.test_limit or spec.splits["test"])
+    limit = min(filter(None, (frames, experiment.data.test_limit)), default=None)
     try:
         # Decoding images takes time: only those that are needed.
-        data = load_dataset(experiment.data.model_copy(update={"train_limit": 1, "test_limit": limit}))
+        data = load_dataset(
+            experiment.data.model_copy(update={"train_limit": 1, "test_limit": limit, "validation": 0.0})
+        )
     except ArtifactError as error:
         raise ArtifactError(f"{error} Or simulate random pixels with --random-images.") from error
     if frames is not None and frames > len(data.x_test):

@@ -58,7 +58,7 @@ def test_it_holds_code_and_data_and_nothing_else(unpacked: Path) -> None:
 
 def test_its_data_sets_and_experiments_are_found(unpacked: Path, tmp_path: Path) -> None:
     file, datasets, images, experiments, commit = json.loads(run_away(unpacked, tmp_path, "-c", USES))
-    assert Path(file) == unpacked / "tncompile/data/share.py"
+    assert Path(file) == unpacked / "tncompile/share.py"
     assert Path(datasets) == unpacked / "tncompile/_share/datasets"
     assert images == 1348
     assert experiments == {path.name: path.stem for path in (ROOT / "experiments").glob("*.yaml")}

@@ -87,7 +87,9 @@ def test_seed_and_overrides(file: Path) -> None:
         ("train=[1]", "train: is [1] (a list), expected a mapping"),
         ("arch.grid=[1, 2, 3]", "arch.grid: is [1, 2, 3] (a list)"),
         ("arch.grid=[0, 1]", "arch: grid: both sizes must be at least 1"),
-        ("data.name=imagenet", "data.name: is \"imagenet\" (a string), expected 'digits'"),
+        ("data.name=imagenet", "data.name: 'imagenet' is no data set; there are cifar10, "),
+        ("data.name=mnits", "data.name: 'mnits' is no data set; did you mean mnist"),
+        ("data.name=../tests", "data.name: '../tests' is no data set; "),
         ("compile.pack=3", "compile.pack: is 3 (an integer), expected a mapping"),
         ("seed=-1", "seed: is -1"),
         ("name=3", "name: is 3 (an integer), expected a valid string"),
@@ -172,7 +174,7 @@ def test_reference_shows_types_bounds_and_defaults() -> None:
     assert (found["simulate.frames"].type, found["simulate.frames"].default) == ("integer ≥ 1 or null", "null")
     assert found["simulate.engine"].default == '"auto"'
     table = markdown(Experiment)
-    assert "| `data.name` | `digits` or `mnist`" in table
+    assert "| `train.optimizer` | `sgd` or `adam`" in table
     assert "| `net.layers` | list of mapping | `required` |" in table
     assert "| `arch.grid` | [integer, integer] | `[64, 64]` |" in table
     assert all(line.count(" | ") >= 3 for line in table.splitlines()[2:])

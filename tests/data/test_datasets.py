@@ -7,7 +7,6 @@ import io
 import struct
 import sys
 from pathlib import Path
-from typing import get_args
 
 import numpy as np
 import pytest
@@ -16,23 +15,20 @@ from PIL import Image
 import tncompile
 from tncompile.config.data import DataConfig
 from tncompile.config.yaml import load_yaml
-from tncompile.data import DatasetSpec, files, idx, load_dataset, load_spec, share
-from tncompile.data.idx import read_idx
+from tncompile.data import DatasetSpec, Source, files, load_dataset, load_description, load_spec, share
 from tncompile.data.layouts import LAYOUTS
+from tncompile.data.readers import idx
+from tncompile.data.readers.idx import read_idx
 from tncompile.errors import ArtifactError
+from tncompile.share import dataset_names
 
-NAMES = list(get_args(DataConfig.model_fields["name"].annotation))
+NAMES = dataset_names()
 IDX_NAMES = (
     "train-images-idx3-ubyte",
     "train-labels-idx1-ubyte",
     "t10k-images-idx3-ubyte",
     "t10k-labels-idx1-ubyte",
 )
-
-
-@pytest.fixture(autouse=True)
-def no_data_folder(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv(files.ROOT_VARIABLE, raising=False)
 
 
 def write_idx(path: Path, array: np.ndarray, zipped: bool = False) -> None:
@@ -61,13 +57,13 @@ def refused(name: str, root: Path | None, **options: int) -> str:
 
 
 def test_every_data_set_has_a_description_and_a_card() -> None:
-    folders = sorted(p.name for p in share("datasets").iterdir() if p.is_dir())
-    assert folders == sorted(NAMES)
+    assert sorted(p.name for p in share("datasets").iterdir() if p.is_dir()) == NAMES
     for name in NAMES:
-        assert load_spec(DataConfig(name=name)).name == name
+        assert load_description(name).name == name
         card = (share("datasets") / name / "CARD.md").read_text().lower()
         assert all(word in card for word in ("licence", "split", "pixels"))
-        assert set(load_spec(DataConfig(name=name)).layouts) <= set(LAYOUTS)
+        for layout_name, layout in load_description(name).layouts.items():
+            assert (layout.reader or layout_name) in LAYOUTS
 
 
 @pytest.mark.parametrize(
@@ -128,7 +124,7 @@ def test_altered_digits_are_refused(tmp_path: Path) -> None:
 def test_broken_tables(tmp_path: Path, content: bytes, name: str) -> None:
     (tmp_path / name).write_bytes(content)
     with pytest.raises(ArtifactError, match=name):
-        LAYOUTS["csv"](load_spec(DataConfig(name="digits")), [tmp_path / name], None, None)
+        LAYOUTS["csv"](Source(spec=load_spec(DataConfig(name="digits")), folder=tmp_path, paths=(tmp_path / name,)))
 
 
 def test_limits_take_the_first() -> None:
@@ -173,8 +169,8 @@ def test_the_variable_does_not_mix_data_sets_up(tmp_path: Path, monkeypatch: pyt
 @pytest.mark.parametrize("name", [n for n in NAMES if n != "digits"])
 def test_missing_files_say_what_where_and_how(tmp_path: Path, name: str) -> None:
     message = refused(name, tmp_path)
-    spec = load_spec(DataConfig(name=name))
-    assert all(f.name in message for layout in spec.layouts.values() for f in layout)
+    spec = load_description(name)
+    assert all(f.name in message for layout in spec.layouts.values() for f in layout.files if not f.optional)
     assert str(tmp_path) in message
     assert spec.obtain in message
     assert "data.root" in message
@@ -325,7 +321,7 @@ def test_jpeg_pack(tmp_path: Path) -> None:
         ({"offsets": np.arange(3)}, "do not go together"),
         ({"offsets": np.zeros(6, int)}, "image 0 is damaged"),
         ({"offsets": np.array(["a"])}, "is not a pack"),
-        ({"labels": np.array([{}], object)}, "is not a pack"),
+        ({"labels": np.array([{}], object)}, "labels holds Python objects"),
         ({"jpeg_header_bytes": np.zeros(10, np.uint8)}, "image 0 is damaged"),
         ({"labels": np.full(5, 11, np.uint8)}, "labels are in"),
     ],

@@ -4,19 +4,59 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 from tncompile.config.data import DataConfig
-from tncompile.data.share import share
-from tncompile.data.spec import DatasetSpec
+from tncompile.data.spec import DataFile, Description, Layout
 from tncompile.errors import ArtifactError
+from tncompile.share import share
 
 ROOT_VARIABLE = "TNCOMPILE_DATA"
 """Environment variable that names the folder of all data sets."""
 
+CACHE_VARIABLE = "TNCOMPILE_CACHE"
+"""Environment variable that names the folder of prepared and downloaded files."""
 
-def find_files(spec: DatasetSpec, config: DataConfig) -> tuple[str, list[Path]]:
-    """Returns the layout of which all files are there, and these files in the order of the description.
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Found:
+    """A layout of which all files are there.
+
+    Attributes:
+        name: the layout's.
+        layout: its description.
+        folder: where it was found.
+        paths: its files and folders in the order of the description; None: an optional one that is not there.
+    """
+
+    name: str
+    layout: Layout
+    folder: Path
+    paths: tuple[Path | None, ...]
+
+    @property
+    def present(self) -> list[tuple[DataFile, Path]]:
+        """What is there of the described files and folders."""
+        return [(file, path) for file, path in zip(self.layout.files, self.paths, strict=True) if path is not None]
+
+
+def cache_folder() -> Path:
+    """Returns the folder of prepared and downloaded files; it need not be there yet."""
+    if named := os.environ.get(CACHE_VARIABLE):
+        return Path(named).expanduser()
+    base = os.environ.get("XDG_CACHE_HOME")
+    return (Path(base) if base else Path("~/.cache").expanduser()) / "tncompile"
+
+
+def download_folder() -> Path:
+    """Returns the folder of all data sets that downloads go to if no other is named."""
+    named = os.environ.get(ROOT_VARIABLE)
+    return Path(named).expanduser() if named else cache_folder() / "data"
+
+
+def find_files(spec: Description, config: DataConfig) -> Found:
+    """Returns the first layout of which all files are there, or the one that the experiment asks for.
 
     Raises:
         ArtifactError: no folder has them all; says what was looked for, where, and how to get it.
@@ -24,33 +64,98 @@ def find_files(spec: DatasetSpec, config: DataConfig) -> tuple[str, list[Path]]:
     named = os.environ.get(ROOT_VARIABLE)
     if config.root is None and named and not Path(named).expanduser().is_dir():
         raise ArtifactError(f"{ROOT_VARIABLE}={named}: there is no such folder; correct the variable, or unset it")
-    folders = list(dict.fromkeys(_folders(spec, config)))
-    for layout, files in spec.layouts.items():
+    layouts = {name: layout for name, layout in spec.layouts.items() if config.layout in (None, name)}
+    root = None if config.root is None else Path(config.root).expanduser()
+    if root is not None and root.is_file():
+        return _single(spec, layouts, root)
+    folders = list(dict.fromkeys(_folders(spec, root)))
+    for name, layout in layouts.items():
         for folder in folders:
-            paths = [_find(folder, file.name) for file in files]
-            if None not in paths:
-                return layout, [path for path in paths if path is not None]
-    wanted = "; or ".join(", ".join(file.name for file in files) for files in spec.layouts.values())
+            paths = tuple(locate(folder, file.name, any_case=layout.any_case) for file in layout.files)
+            if all(path is not None or file.optional for path, file in zip(paths, layout.files, strict=True)):
+                return Found(name=name, layout=layout, folder=folder, paths=paths)
+    wanted = "; or ".join(
+        ", ".join(file.name for file in layout.files if not file.optional) for layout in layouts.values()
+    )
     raise ArtifactError(
         f"{spec.title}: its files are not there. Looked for {wanted} (.gz or not) in "
         f"{', '.join(map(str, folders))}. {spec.obtain}"
     )
 
 
-def _folders(spec: DatasetSpec, config: DataConfig) -> Iterator[Path]:
+def _single(spec: Description, layouts: dict[str, Layout], path: Path) -> Found:
+    """Returns the layout of one file of this kind; `data.root` may name the file itself."""
+    for name, layout in layouts.items():
+        if len(layout.files) == 1 and Path(layout.files[0].name).suffix == path.suffix:
+            return Found(name=name, layout=layout, folder=path.parent, paths=(path,))
+    raise ArtifactError(f"{path}: is a file, and {spec.title} has no layout of one such file; name its folder")
+
+
+def _folders(spec: Description, root: Path | None) -> Iterator[Path]:
     """Yields the folders to look in; an explicit root is the only place, so that nothing else is taken by mistake."""
-    if config.root is not None:
-        root = Path(config.root).expanduser()
-        yield from (root, *(root / folder for folder in spec.folders))
+    if root is not None:
+        yield root
+        yield from _below(root, spec)
         return
-    if variable := os.environ.get(ROOT_VARIABLE):
-        root = Path(variable).expanduser()
-        yield from (root / folder for folder in spec.folders)
+    if os.environ.get(ROOT_VARIABLE):
+        yield from _below(download_folder(), spec)
     yield from map(Path, spec.places)
     yield share("datasets") / spec.name
+    yield from _below(cache_folder() / "data", spec)
 
 
-def _find(folder: Path, name: str) -> Path | None:
-    """Returns a file under its name, or with .gz added or taken away."""
+def _below(root: Path, spec: Description) -> Iterator[Path]:
+    """Yields the folders below one of all data sets: those of the description, and the same in one of its own name."""
+    yield from (root / folder for folder in spec.folders)
+    yield root / spec.name
+    yield from (root / spec.name / folder for folder in spec.folders)
+
+
+def locate(folder: Path, name: str, *, any_case: bool = False) -> Path | None:
+    """Returns a file or folder below a folder, or None.
+
+    Args:
+        folder: where it is looked for.
+        name: its name, with / between folders. With a / at its end it is a folder, else a file, which may also be
+            there with .gz added or taken away.
+        any_case: its case does not matter; where several names match, the first in alphabetical order does.
+    """
+    if name.endswith("/"):
+        path = _exact(folder, name.rstrip("/"), any_case)
+        return path if path is not None and path.is_dir() else None
     other = name.removesuffix(".gz") if name.endswith(".gz") else f"{name}.gz"
-    return next((path for path in (folder / name, folder / other) if path.is_file()), None)
+    paths = (_exact(folder, each, any_case) for each in (name, other))
+    return next((path for path in paths if path is not None and path.is_file()), None)
+
+
+def _exact(folder: Path, name: str, any_case: bool) -> Path | None:
+    """Returns what has this name, if there is anything; its case may be another one only if `any_case`."""
+    path = folder / name
+    if path.exists():
+        return path
+    if not any_case:
+        return None
+    for part in name.split("/"):
+        try:
+            names = sorted(entry for entry in os.listdir(folder) if entry.casefold() == part.casefold())
+        except OSError:
+            return None  # no folder, or not ours to read
+        if not names:
+            return None
+        folder = folder / names[0]
+    return folder
+
+
+def files_in(path: Path) -> list[Path]:
+    """Returns a file itself, or all files in a folder and those below it, in the order of their names.
+
+    Raises:
+        ArtifactError: a folder cannot be read.
+    """
+    if path.is_file():
+        return [path]
+
+    def refuse(error: OSError) -> None:
+        raise ArtifactError(f"{error.filename}: cannot be read: {error.strerror}; check the path") from error
+
+    return sorted(Path(folder, name) for folder, _, names in os.walk(path, onerror=refuse) for name in names)

@@ -12,3 +12,8 @@ def share(name: str) -> Path:
     package = Path(tncompile.__file__).resolve().parent
     installed = package / "_share"
     return (installed if installed.is_dir() else package.parent) / name
+
+
+def dataset_names() -> list[str]:
+    """Returns the names of all data sets that have a description, in alphabetical order."""
+    return sorted(path.parent.name for path in share("datasets").glob("*/dataset.yaml"))

@@ -12,6 +12,8 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import UInt8
 
+from tncompile.data.parts import Part, Parts, Source
+from tncompile.data.spec import DatasetSpec
 from tncompile.errors import ArtifactError
 
 MAX_BYTES = 1 << 31
@@ -63,3 +65,19 @@ def _read(file: io.BufferedIOBase, path: Path) -> UInt8[np.ndarray, "..."]:
             f"{path}: holds {found} values, expected {count} for shape {list(shape)}; get the file again"
         )
     return np.frombuffer(data, np.uint8).reshape(shape)
+
+
+def read_idx_pairs(source: Source) -> Parts:
+    """Returns the images of four IDX files: training images and labels, test images and labels."""
+    x_train, y_train, x_test, y_test = map(source.path, range(4))
+    return Parts(train=_pair(source.spec, x_train, y_train), test=_pair(source.spec, x_test, y_test))
+
+
+def _pair(spec: DatasetSpec, images: Path, labels: Path) -> Part:
+    x, y = read_idx(images), read_idx(labels)
+    width, height, _ = spec.in_shape
+    if x.ndim != 3 or x.shape[1:] != (height, width):
+        raise ArtifactError(f"{images}: has shape {list(x.shape)}, expected [n, {height}, {width}]; get the file again")
+    if y.ndim != 1:
+        raise ArtifactError(f"{labels}: has shape {list(y.shape)}, expected [n]; get the file again")
+    return Part(x=x[..., None], y=y, source=f"{images} and {labels.name}")

@@ -1,0 +1,1 @@
+"""Readers of data sets' files, one module a family of formats."""
