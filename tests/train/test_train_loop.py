@@ -18,7 +18,6 @@ from tncompile.config.net import NetConfig
 from tncompile.config.train import TrainConfig
 from tncompile.errors import ArtifactError, ConfigError
 from tncompile.nn.network import Network, build_network
-from tncompile.train.batches import batches
 from tncompile.train.loop import Progress, TrainResult, train
 from tncompile.train.step import learning_rate
 
@@ -172,17 +171,6 @@ def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(ArtifactError, match="cannot be written"):
         run(tmp_path / "file")
-
-
-def test_an_epoch_takes_each_image_once_and_depends_on_seed_and_epoch() -> None:
-    x, y = np.arange(50, dtype=np.uint8).reshape(50, 1, 1, 1), np.arange(50)
-
-    def order(seed: int, epoch: int) -> list[int]:
-        return [int(i) for x, y in batches(x, y, 8, seed=seed, epoch=epoch) for i in (x.reshape(-1) + y) // 2]
-
-    assert len(order(0, 0)) == len(set(order(0, 0))) == 48
-    assert order(0, 0) == order(0, 0)
-    assert order(0, 0) != order(0, 1) != order(1, 1)
 
 
 def test_schedules() -> None:
