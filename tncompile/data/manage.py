@@ -162,7 +162,7 @@ def prepare(config: DataConfig, reporter: Reporter) -> dict[str, Any]:
     begin = time.perf_counter()
     spec = load_spec(config)
     found, options = find_chosen(spec, config)
-    path = prepared_path(spec, found, options)
+    path = prepared_path(spec, found, options, to_write=True)
     reporter.say(f"Reading {spec.name}, layout {found.name}, in {found.folder}")
     parts, provenance = read_original(spec, found, options, reporter=reporter)
     write_prepared(path, parts, provenance)
