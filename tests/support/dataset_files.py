@@ -142,7 +142,7 @@ def cifar100_file(x: np.ndarray, fine: np.ndarray, coarse: np.ndarray) -> dict[b
 
 
 def write_cifar100(folder: Path, *, python: bool) -> dict[str, tuple[np.ndarray, np.ndarray, np.ndarray]]:
-    """Writes CIFAR-100 with a few images, in its Python or its binary version; returns pixels, fine and coarse classes."""
+    """Writes CIFAR-100 with a few images, in its Python or its binary version; returns pixels and both classes."""
     folder.mkdir(parents=True, exist_ok=True)
     parts = {}
     for seed, (name, count) in enumerate({"train": 9, "test": 5}.items()):
@@ -204,9 +204,7 @@ def write_ppm(path: Path, x: np.ndarray, comment: bool = False) -> None:
     path.write_bytes(b"P6\n" + note + b"%d %d\n255\n" % (x.shape[1], x.shape[0]) + x.tobytes())
 
 
-def write_gtsrb(
-    folder: Path, classes: int = 43, tracks: int = 2, frames: int = 3, test: int = 8
-) -> dict[str, np.ndarray]:
+def write_gtsrb(folder: Path, tracks: int = 2, frames: int = 3, test: int = 8) -> dict[str, np.ndarray]:
     """Writes GTSRB with few images; returns them whole, by their path in the folder.
 
     A sign's box is three pixels from the left and top, two from the right and bottom.
@@ -221,7 +219,7 @@ def write_gtsrb(
         written[(place / name).relative_to(folder).as_posix()] = x
         return f"{name};{width};{height};3;3;{width - 3};{height - 3};{label}"
 
-    for label in range(classes):
+    for label in range(43):
         place = folder / "Final_Training" / "Images" / f"{label:05}"
         place.mkdir(parents=True)
         names = [f"{track:05}_{frame:05}.ppm" for track in range(tracks) for frame in range(frames)]
@@ -229,10 +227,9 @@ def write_gtsrb(
         write_table(place / f"GT-{label:05}.csv", rows)
     place = folder / "Final_Test" / "Images"
     place.mkdir(parents=True)
-    rows = [write(place, f"{i:05}.ppm", i * 5 % classes, comment=False) for i in range(test)]
-    write_table(
-        place / "GT-final_test.test.csv", [row.rsplit(";", 1)[0] for row in rows], GTSRB_HEADER.rsplit(";", 1)[0]
-    )
+    rows = [write(place, f"{i:05}.ppm", i * 5, comment=False) for i in range(test)]
+    without = [row.rsplit(";", 1)[0] for row in (GTSRB_HEADER, *rows)]
+    write_table(place / "GT-final_test.test.csv", without[1:], without[0])
     write_table(folder / "GT-final_test.csv", rows)
     return written
 
