@@ -20,6 +20,7 @@ class Web:
         cuts: after how many bytes of the content the next answers break off; None: not at all.
         status: codes that the next answers have instead of a content.
         lengths: whether the server says how long a content is.
+        pause: a break that lasts until this is set, where an answer breaks off.
         shift: bytes by which a partial answer begins elsewhere than asked for.
         asked: path and Range of all requests.
         url: of the server.
@@ -30,6 +31,7 @@ class Web:
     cuts: list[int | None] = field(default_factory=list)
     status: list[int] = field(default_factory=list)
     lengths: bool = True
+    pause: threading.Event | None = None
     shift: int = 0
     asked: list[tuple[str, str | None]] = field(default_factory=list)
     url: str = ""
@@ -67,6 +69,9 @@ def serving(**options: Any) -> Iterator[Web]:
             self.end_headers()
             cut = web.cuts.pop(0) if web.cuts else None
             self.wfile.write(content[start : len(content) if cut is None else cut])
+            if cut is not None and web.pause is not None:
+                self.wfile.flush()
+                web.pause.wait(60)
 
         def log_message(self, format: str, *args: Any) -> None:
             """Says nothing."""
