@@ -178,6 +178,21 @@ def test_damaged_files(folder: Path, damage: str) -> None:
     assert message in found
 
 
+def test_tree_and_pack_hold_out_the_same_tracks(signs: tuple[Path, dict[str, np.ndarray]], tmp_path: Path) -> None:
+    tree = load("gtsrb", signs[0], validation=0.3)
+    y = np.repeat(np.arange(43), 6).astype(np.uint8)
+    track = np.tile(np.repeat([0, 1], 3), 43).astype(np.uint16)
+    x = np.zeros((len(y), 32, 32, 3), np.uint8)
+    x[:, 0, 0, 0], x[:, 0, 0, 1] = y, track
+    np.savez(tmp_path / "gtsrb.npz", x_train=x, y_train=y, track_train=track, x_test=x[:2], y_test=y[:2])
+    pack = load("gtsrb", tmp_path, validation=0.3)
+    expected = {small(image[3:-2, 3:-2]): path.split("/")[2:] for path, image in signs[1].items()}
+    held = [expected[image.tobytes()] for image in tree.x_validation]
+    assert {(int(label), int(name[:5])) for label, name in held} == {
+        (int(label), int(number)) for label, number in pack.x_validation[:, 0, 0, :2]
+    }
+
+
 def test_the_pack_leaves_no_choice_of_the_cut(tmp_path: Path) -> None:
     x = np.zeros((86, 32, 32, 3), np.uint8)
     arrays = {"x_train": x, "y_train": np.arange(86) % 43, "x_test": x, "y_test": np.arange(86) % 43}
