@@ -124,8 +124,11 @@ def read_parts(
             return read_prepared(path)
         except ArtifactError as error:
             _say(reporter, f"{error}; it is made again")
+    kept = found.layout.slow and limits == (None, None)
+    if kept:
+        path = prepared_path(spec, found, options, to_write=True)
     parts, provenance = read_original(spec, found, options, limits, reporter)
-    if found.layout.slow and limits == (None, None):
+    if kept:
         try:
             write_prepared(path, parts, provenance)
         except ArtifactError as error:

@@ -50,7 +50,7 @@ class Layout(Config):
     options: dict[str, Any] = Field(default={}, description="what the reader is told besides")
     kind: Kind = Field(default="real", description="what the files are, so that results can say it")
     missing: str = Field(default="", description="what the files lack, compared with the data set as published")
-    splits: dict[str, int] = Field(default={}, description="images in each part, where they are not those of `splits`")
+    splits: dict[str, int] = Field(default={}, description="figures of each part, where they are not those of `splits`")
     fixed: tuple[str, ...] = Field(
         default=(), description="options of the data set that these files leave no choice in, as they hold the result"
     )
@@ -95,6 +95,9 @@ class Description(Config):
 
     name: str = Field(description="the folder's name")
     title: str = Field(description="full name")
+    counted: Literal["images", "groups"] = Field(
+        default="images", description="what figures of splits count; groups, if one may give several images"
+    )
     split_rule: str = Field(description="how images are divided into them")
     preprocessing: str = Field(description="what is done to an image between its file and the network")
     options: dict[str, Option] = Field(default={}, description="what an experiment may choose")
@@ -119,7 +122,9 @@ class DatasetSpec(Description):
     pixel_max: int = Field(ge=1, description="largest pixel value")
     classes: int = Field(ge=2, description="how many")
     class_names: tuple[str, ...] = Field(description="one a class")
-    splits: dict[str, int] = Field(description="images in `train`, `test`, and `validation` if there is one")
+    splits: dict[str, int] = Field(
+        description="how many there are in `train`, `test`, and `validation` if there is one"
+    )
 
     @model_validator(mode="after")
     def _check(self) -> DatasetSpec:

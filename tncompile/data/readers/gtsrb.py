@@ -58,9 +58,9 @@ def read_gtsrb(source: Source) -> Parts:
                     f"is that of class {label}"
                 )
             track, underscore, _ = row.path.stem.partition("_")
-            if not underscore:
+            if not underscore or not track.isdecimal():
                 raise ArtifactError(f"{row.path}: has no name like 00000_00029.ppm, track and frame")
-            tracks.append(f"{label:05}/{track}")
+            tracks.append(f"{label}/{int(track)}")  # as the pack names them, so that both hold out the same tracks
         _none_beside(folder, found)
         rows += found
     order = mixed([f"{row.label:05}/{row.path.name}" for row in rows])
