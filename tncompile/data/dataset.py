@@ -109,7 +109,8 @@ def read_parts(
         except ArtifactError as error:
             _say(reporter, f"{error}; it is made again")
     parts, provenance = read_original(spec, found, options, limits, reporter)
-    if found.layout.slow and limits == (None, None):
+    whole = limits == (None, None) or spec.front_end is not None  # sounds are read whole, whatever the limits
+    if found.layout.slow and whole:
         try:
             write_prepared(path, parts, provenance)
         except ArtifactError as error:

@@ -11,6 +11,7 @@ from tncompile.config.base import Config
 from tncompile.config.data import DataConfig
 from tncompile.config.experiment import parse_config
 from tncompile.config.yaml import load_yaml
+from tncompile.data.speech.mfcc import FrontEnd
 from tncompile.errors import ConfigError
 from tncompile.share import share
 
@@ -69,9 +70,12 @@ class DatasetSpec(Config):
     pixel_max: int = Field(ge=1, description="largest pixel value")
     classes: int = Field(ge=2, description="how many")
     class_names: tuple[str, ...] = Field(description="one a class")
-    splits: dict[str, int] = Field(description="images in `train`, `test`, and `validation` if there is one")
+    splits: dict[str, int] = Field(
+        default={}, description="images in `train`, `test`, and `validation` if there is one; left out if not known"
+    )
     split_rule: str = Field(description="how images are divided into them")
     preprocessing: str = Field(description="what is done to an image between its file and the network")
+    front_end: FrontEnd | None = Field(default=None, description="of a set of sounds: how they become images")
     options: dict[str, Option] = Field(default={}, description="what an experiment may choose")
     layouts: dict[str, Layout] = Field(
         min_length=1, description="forms of its files by name, the one that is looked for first first"
@@ -90,8 +94,15 @@ class DatasetSpec(Config):
             raise ValueError(f"class_names: must be {self.classes}, got {len(self.class_names)}")
         if self.pixel_max >= 1 << self.input_bits:
             raise ValueError(f"pixel_max: {self.pixel_max} does not fit {self.input_bits} bits")
+        if self.front_end is not None:
+            _, height, channels = self.in_shape
+            orders, coefficients = self.front_end.deltas + 1, self.front_end.coefficients
+            if (height, channels) not in ((coefficients, orders), (coefficients * orders, 1)):
+                raise ValueError(
+                    f"in_shape: {height} rows, {channels} channels do not hold {orders} × {coefficients} coefficients"
+                )
         for where, splits in {
-            "splits": self.splits,
+            **({"splits": self.splits} if self.splits else {}),
             **{n: x.splits for n, x in self.layouts.items() if x.splits},
         }.items():
             if set(splits) - {"validation"} != {"train", "test"}:
@@ -116,6 +127,17 @@ def load_spec(config: DataConfig) -> DatasetSpec:
         raise ConfigError(f"data.layout: {spec.name} has no {config.layout!r}; {_hint(config.layout, spec.layouts)}")
     chosen_options(spec, config)
     return spec
+
+
+def front_end(spec: DatasetSpec) -> FrontEnd:
+    """Returns how the sounds of a data set become images.
+
+    Raises:
+        ConfigError: the description does not say it.
+    """
+    if spec.front_end is None:
+        raise ConfigError(f"{spec.name}: its dataset.yaml has no front_end, which the reader of its layout needs")
+    return spec.front_end
 
 
 def chosen_options(spec: DatasetSpec, config: DataConfig) -> dict[str, Any]:
