@@ -19,7 +19,7 @@ from tncompile.data.layouts import LAYOUTS
 from tncompile.data.parts import Part, Parts, Source, named_parts
 from tncompile.data.spec import DataFile, DatasetSpec, chosen_options, load_spec
 from tncompile.data.split import hold_out
-from tncompile.errors import ArtifactError
+from tncompile.errors import ArtifactError, ConfigError
 from tncompile.ir.io import read_bytes
 from tncompile.reporter import Reporter
 from tncompile.share import share
@@ -62,7 +62,7 @@ def load_dataset(config: DataConfig, reporter: Reporter | None = None) -> Datase
     spec = load_spec(config)
     whole = config.validation > 0  # which images are held out is known only once all are there
     limits = None if whole else config.train_limit, config.test_limit
-    parts, provenance = read_parts(spec, find_files(spec, config), chosen_options(spec, config), limits, reporter)
+    parts, provenance = read_parts(spec, *find_chosen(spec, config), limits, reporter)
     train, validation = parts.train, parts.validation
     if config.validation == 0:
         validation = _chosen(train, np.zeros(len(train.y), bool))
@@ -79,6 +79,22 @@ def load_dataset(config: DataConfig, reporter: Reporter | None = None) -> Datase
         y_test=parts.test.y[: config.test_limit].astype(np.int32),
         provenance=provenance,
     )
+
+
+def find_chosen(spec: DatasetSpec, config: DataConfig) -> tuple[Found, dict[str, Any]]:
+    """Returns the layout that is there and the options that its reader is given.
+
+    Raises:
+        ConfigError: the experiment chooses an option in which these files leave no choice.
+        ArtifactError: files are missing.
+    """
+    found = find_files(spec, config)
+    if fixed := [name for name in config.options if name in found.layout.fixed]:
+        raise ConfigError(
+            f"data.options.{fixed[0]}: the files of layout {found.name} in {found.folder} leave no choice in it "
+            f"({found.layout.missing.rstrip('.')}); leave the option out"
+        )
+    return found, chosen_options(spec, config)
 
 
 def read_parts(
@@ -197,11 +213,13 @@ def _digest(file: DataFile, path: Path) -> Mapping[str, Any]:
                 f"{hashlib.sha256(read_bytes(each)).hexdigest()}  {each.relative_to(path).as_posix()}\n".encode()
             )
         return {"files": len(inside), "sha256": digest.hexdigest(), "of": "names and contents"}
-    found = hashlib.sha256(read_bytes(path)).hexdigest()
-    comparable = file.sha256 is not None and path.name == Path(file.name).name
+    content = read_bytes(path)
+    found = hashlib.sha256(content).hexdigest()
     if file.required and found != file.sha256:
         raise ArtifactError(f"{path}: has SHA-256 {found}, expected {file.sha256}; it was altered, get the file again")
-    return {"sha256": found, "published": found == file.sha256 if comparable else None}
+    same = found == file.sha256 if file.sha256 else hashlib.md5(content, usedforsecurity=False).hexdigest() == file.md5
+    comparable = (file.sha256 or file.md5) is not None and path.name == Path(file.name).name
+    return {"sha256": found, "published": same if comparable else None}
 
 
 def _checked_part(spec: DatasetSpec, part: Part) -> Part:

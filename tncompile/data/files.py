@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tncompile.config.data import DataConfig
-from tncompile.data.spec import DataFile, DatasetSpec, Layout
+from tncompile.data.spec import DataFile, Description, Layout
 from tncompile.errors import ArtifactError
 from tncompile.share import share
 
@@ -55,7 +55,7 @@ def download_folder() -> Path:
     return Path(named).expanduser() if named else cache_folder() / "data"
 
 
-def find_files(spec: DatasetSpec, config: DataConfig) -> Found:
+def find_files(spec: Description, config: DataConfig) -> Found:
     """Returns the first layout of which all files are there, or the one that the experiment asks for.
 
     Raises:
@@ -64,8 +64,11 @@ def find_files(spec: DatasetSpec, config: DataConfig) -> Found:
     named = os.environ.get(ROOT_VARIABLE)
     if config.root is None and named and not Path(named).expanduser().is_dir():
         raise ArtifactError(f"{ROOT_VARIABLE}={named}: there is no such folder; correct the variable, or unset it")
-    folders = list(dict.fromkeys(_folders(spec, config)))
     layouts = {name: layout for name, layout in spec.layouts.items() if config.layout in (None, name)}
+    root = None if config.root is None else Path(config.root).expanduser()
+    if root is not None and root.is_file():
+        return _single(spec, layouts, root)
+    folders = list(dict.fromkeys(_folders(spec, root)))
     for name, layout in layouts.items():
         for folder in folders:
             paths = tuple(locate(folder, file.name, any_case=layout.any_case) for file in layout.files)
@@ -80,10 +83,17 @@ def find_files(spec: DatasetSpec, config: DataConfig) -> Found:
     )
 
 
-def _folders(spec: DatasetSpec, config: DataConfig) -> Iterator[Path]:
+def _single(spec: Description, layouts: dict[str, Layout], path: Path) -> Found:
+    """Returns the layout of one file of this kind; `data.root` may name the file itself."""
+    for name, layout in layouts.items():
+        if len(layout.files) == 1 and Path(layout.files[0].name).suffix == path.suffix:
+            return Found(name=name, layout=layout, folder=path.parent, paths=(path,))
+    raise ArtifactError(f"{path}: is a file, and {spec.title} has no layout of one such file; name its folder")
+
+
+def _folders(spec: Description, root: Path | None) -> Iterator[Path]:
     """Yields the folders to look in; an explicit root is the only place, so that nothing else is taken by mistake."""
-    if config.root is not None:
-        root = Path(config.root).expanduser()
+    if root is not None:
         yield root
         yield from _below(root, spec)
         return
@@ -94,7 +104,7 @@ def _folders(spec: DatasetSpec, config: DataConfig) -> Iterator[Path]:
     yield from _below(cache_folder() / "data", spec)
 
 
-def _below(root: Path, spec: DatasetSpec) -> Iterator[Path]:
+def _below(root: Path, spec: Description) -> Iterator[Path]:
     """Yields the folders below one of all data sets: those of the description, and the same in one of its own name."""
     yield from (root / folder for folder in spec.folders)
     yield root / spec.name

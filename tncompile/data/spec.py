@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+from collections.abc import Callable
 from typing import Any, Literal
 
 from pydantic import Field, model_validator
@@ -10,7 +11,7 @@ from pydantic import Field, model_validator
 from tncompile.config.base import Config
 from tncompile.config.data import DataConfig
 from tncompile.config.experiment import parse_config
-from tncompile.config.yaml import load_yaml
+from tncompile.config.yaml import KeyPath, load_yaml
 from tncompile.data.speech.mfcc import FrontEnd
 from tncompile.errors import ConfigError
 from tncompile.share import share
@@ -30,6 +31,9 @@ class DataFile(Config):
     sha256: str | None = Field(
         default=None, pattern=r"^[0-9a-f]{64}$", description="of the file as distributed, if known"
     )
+    md5: str | None = Field(
+        default=None, pattern=r"^[0-9a-f]{32}$", description="the same as MD5, where its makers published only that"
+    )
     required: bool = Field(default=False, description="a file with another SHA-256 is refused")
     optional: bool = Field(default=False, description="the data set can be read without it")
 
@@ -48,6 +52,9 @@ class Layout(Config):
     kind: Kind = Field(default="real", description="what the files are, so that results can say it")
     missing: str = Field(default="", description="what the files lack, compared with the data set as published")
     splits: dict[str, int] = Field(default={}, description="images in each part, where they are not those of `splits`")
+    fixed: tuple[str, ...] = Field(
+        default=(), description="options of the data set that these files leave no choice in, as they hold the result"
+    )
     any_case: bool = Field(default=False, description="names match whatever their case, as copies are often renamed")
     slow: bool = Field(default=False, description="reading takes long enough for a prepared copy to be kept")
 
@@ -60,22 +67,37 @@ class Option(Config):
     description: str = Field(description="what it is for")
 
 
-class DatasetSpec(Config):
-    """A data set: shape, classes, files, and where they come from."""
+class Download(Config):
+    """A file on the net that anybody may get."""
+
+    url: str = Field(pattern=r"^https?://", description="where it is; its last part names the file")
+    sha256: str | None = Field(default=None, pattern=r"^[0-9a-f]{64}$", description="of the file, if known")
+    md5: str | None = Field(default=None, pattern=r"^[0-9a-f]{32}$", description="of the file, if only that is known")
+    bytes: int | None = Field(default=None, ge=1, description="its size, if known [B]")
+    unpack: bool = Field(default=False, description="it is an archive, .tar.gz or .zip, that is unpacked")
+    option: tuple[str, Any] | None = Field(
+        default=None, description="option and value with which alone the file is needed"
+    )
+
+    @property
+    def name(self) -> str:
+        """The file's name."""
+        return self.url.rsplit("/", 1)[1]
+
+    @model_validator(mode="after")
+    def _check(self) -> Download:
+        if (self.sha256 is None) == (self.md5 is None):
+            raise ValueError("must have sha256 or md5, and not both")
+        return self
+
+
+class Description(Config):
+    """What is known of a data set before any file of it is seen."""
 
     name: str = Field(description="the folder's name")
     title: str = Field(description="full name")
-    in_shape: tuple[int, int, int] = Field(description="width, height and channels of an image")
-    input_bits: int = Field(ge=1, le=16, description="width of a pixel [bit]")
-    pixel_max: int = Field(ge=1, description="largest pixel value")
-    classes: int = Field(ge=2, description="how many")
-    class_names: tuple[str, ...] = Field(description="one a class")
-    splits: dict[str, int] = Field(
-        default={}, description="images in `train`, `test`, and `validation` if there is one; left out if not known"
-    )
     split_rule: str = Field(description="how images are divided into them")
     preprocessing: str = Field(description="what is done to an image between its file and the network")
-    front_end: FrontEnd | None = Field(default=None, description="of a set of sounds: how they become images")
     options: dict[str, Option] = Field(default={}, description="what an experiment may choose")
     layouts: dict[str, Layout] = Field(
         min_length=1, description="forms of its files by name, the one that is looked for first first"
@@ -87,6 +109,21 @@ class DatasetSpec(Config):
     licence: str = Field(description="of the images")
     source: str = Field(description="who made it, and where it is published")
     obtain: str = Field(description="how a user gets the files, as a sentence for error messages")
+    downloads: tuple[Download, ...] = Field(default=(), description="what `tncompile data fetch` gets")
+
+
+class DatasetSpec(Description):
+    """A data set: shape, classes, files, and where they come from."""
+
+    in_shape: tuple[int, int, int] = Field(description="width, height and channels of an image")
+    input_bits: int = Field(ge=1, le=16, description="width of a pixel [bit]")
+    pixel_max: int = Field(ge=1, description="largest pixel value")
+    classes: int = Field(ge=2, description="how many")
+    class_names: tuple[str, ...] = Field(description="one a class")
+    splits: dict[str, int] = Field(
+        default={}, description="images in `train`, `test`, and `validation` if there is one; left out if not known"
+    )
+    front_end: FrontEnd | None = Field(default=None, description="of a set of sounds: how they become images")
 
     @model_validator(mode="after")
     def _check(self) -> DatasetSpec:
@@ -114,19 +151,39 @@ class DatasetSpec(Config):
         return self.layouts[layout].splits or self.splits
 
 
+def load_description(name: str) -> Description:
+    """Returns what is known of a data set by itself; of one with files of the user's own, that is no shape.
+
+    Raises:
+        ConfigError: the description is missing or not valid.
+    """
+    values, places = _document(name)
+    return parse_config(Description if name in DERIVED else DatasetSpec, values, "", places)
+
+
 def load_spec(config: DataConfig) -> DatasetSpec:
-    """Returns the description of an experiment's data set; its images need not be there.
+    """Returns the description of an experiment's data set.
+
+    Its images need not be there, unless they are the user's own: then shape and classes follow from names and headers
+    of the files, and from options.
 
     Raises:
         ConfigError: the description is missing or not valid, or the experiment asks for a layout or an option that the
             data set does not have.
+        ArtifactError: files of the user's own are missing or damaged.
     """
-    document = load_yaml(share("datasets") / config.name / "dataset.yaml")
-    spec = parse_config(DatasetSpec, document.values, "", document.places)
-    if config.layout is not None and config.layout not in spec.layouts:
-        raise ConfigError(f"data.layout: {spec.name} has no {config.layout!r}; {_hint(config.layout, spec.layouts)}")
-    chosen_options(spec, config)
-    return spec
+    values, places = _document(config.name)
+    described = parse_config(
+        Description, {k: v for k, v in values.items() if k in Description.model_fields}, "", places
+    )
+    if config.layout is not None and config.layout not in described.layouts:
+        raise ConfigError(
+            f"data.layout: {config.name} has no {config.layout!r}; {_hint(config.layout, described.layouts)}"
+        )
+    options = chosen_options(described, config)
+    if config.name in DERIVED:
+        values = values | DERIVED[config.name](described, config, options)
+    return parse_config(DatasetSpec, values, "", places)
 
 
 def front_end(spec: DatasetSpec) -> FrontEnd:
@@ -140,18 +197,23 @@ def front_end(spec: DatasetSpec) -> FrontEnd:
     return spec.front_end
 
 
-def chosen_options(spec: DatasetSpec, config: DataConfig) -> dict[str, Any]:
+def _document(name: str) -> tuple[dict[str, Any], dict[KeyPath, str]]:
+    document = load_yaml(share("datasets") / name / "dataset.yaml")
+    return document.values, document.places
+
+
+def chosen_options(described: Description, config: DataConfig) -> dict[str, Any]:
     """Returns all options of the data set, with what the experiment chooses.
 
     Raises:
         ConfigError: it chooses what there is not.
     """
-    chosen = {name: option.default for name, option in spec.options.items()}
+    chosen = {name: option.default for name, option in described.options.items()}
     for name, value in config.options.items():
         key = f"data.options.{name}"
-        if name not in spec.options:
-            raise ConfigError(f"{key}: {spec.name} has no such option; {_hint(name, spec.options)}")
-        option = spec.options[name]
+        if name not in described.options:
+            raise ConfigError(f"{key}: {described.name} has no such option; {_hint(name, described.options)}")
+        option = described.options[name]
         if option.choices and value not in option.choices:
             raise ConfigError(f"{key}: is {value!r}, expected {' or '.join(map(repr, option.choices))}")
         if _shape(value) != _shape(option.default):
@@ -168,3 +230,22 @@ def _shape(value: Any) -> Any:
 def _hint(name: str, known: dict[str, Any]) -> str:
     close = difflib.get_close_matches(name, known, n=3, cutoff=0.6)
     return f"did you mean {' or '.join(close)}?" if close else f"it has {', '.join(known) or 'none'}"
+
+
+def _derive_folder(described: Description, config: DataConfig, options: dict[str, Any]) -> dict[str, Any]:
+    from tncompile.data.own import derive_folder
+
+    return derive_folder(described, config, options)
+
+
+def _derive_npz(described: Description, config: DataConfig, options: dict[str, Any]) -> dict[str, Any]:
+    from tncompile.data.own import derive_npz
+
+    return derive_npz(described, config, options)
+
+
+DERIVED: dict[str, Callable[[Description, DataConfig, dict[str, Any]], dict[str, Any]]] = {
+    "folder": _derive_folder,
+    "npz": _derive_npz,
+}
+"""Data sets of the user's own files, with what finds out their shape, classes and splits."""

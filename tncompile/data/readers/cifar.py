@@ -1,37 +1,165 @@
-"""CIFAR-10 and CIFAR-100."""
+"""CIFAR-10 and CIFAR-100, as their makers distribute them.
+
+References:
+    A. Krizhevsky 2009, "Learning multiple layers of features from tiny images"; the data sets' page,
+    https://www.cs.toronto.edu/~kriz/cifar.html.
+"""
 
 from __future__ import annotations
 
+import io
+import pickle
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-from jaxtyping import UInt8
+from jaxtyping import Integer, UInt8
 
 from tncompile.data.parts import Part, Parts, Source
 from tncompile.data.spec import DatasetSpec
 from tncompile.errors import ArtifactError
 from tncompile.ir.io import read_bytes
 
+Batch = tuple[UInt8[np.ndarray, "n y x channels"], Integer[np.ndarray, " n"]]
+
 
 def read_cifar_binary(source: Source) -> Parts:
-    """Returns the images of CIFAR-10's binary version: five training batches and one test batch.
+    """Returns the images of the binary version: all files but the last are for training, the last is for testing.
 
-    References:
-        A. Krizhevsky 2009, "Learning multiple layers of features from tiny images"; the data set's page.
+    Options:
+        labels: bytes in front of a record's pixels, 1 by default.
+        label: which of them is the class, 0 by default.
     """
-    *batches, (x_test, y_test) = [_batch(source.spec, source.path(i)) for i in range(len(source.paths))]
-    x_train, y_train = (np.concatenate(arrays) for arrays in zip(*batches, strict=True))
+    labels, label = source.options.get("labels", 1), source.options.get("label", 0)
+    return _parts(source, lambda path: _binary(source.spec, path, labels, label))
+
+
+def read_cifar_python(source: Source) -> Parts:
+    """Returns the images of the Python version: all files but the last are for training, the last is for testing.
+
+    Options:
+        label: key of the classes, `labels` by default.
+    """
+    key = source.options.get("label", "labels")
+    return _parts(source, lambda path: _pickled(source.spec, path, key))
+
+
+def _parts(source: Source, read: Callable[[Path], Batch]) -> Parts:
+    batches = []
+    for i in range(len(source.paths)):
+        batches.append(read(source.path(i)))
+        source.progress(i + 1, len(source.paths))
+    *training, (x_test, y_test) = batches
+    x_train, y_train = (np.concatenate(arrays) for arrays in zip(*training, strict=True))
+    train_source = str(source.path(0) if len(training) == 1 else source.folder)
     return Parts(
-        train=Part(x=x_train, y=y_train, source=str(source.folder)),
+        train=Part(x=x_train, y=y_train, source=train_source),
         test=Part(x=x_test, y=y_test, source=str(source.path(-1))),
     )
 
 
-def _batch(spec: DatasetSpec, path: Path) -> tuple[UInt8[np.ndarray, "n y x channels"], UInt8[np.ndarray, " n"]]:
+def _binary(spec: DatasetSpec, path: Path, labels: int, label: int) -> Batch:
     width, height, channels = spec.in_shape
-    record = 1 + width * height * channels
+    record = labels + width * height * channels
     data = np.frombuffer(read_bytes(path), np.uint8)
     if len(data) == 0 or len(data) % record:
         raise ArtifactError(f"{path}: has {len(data)} bytes, expected a multiple of {record}; get the file again")
     rows = data.reshape(-1, record)
-    return rows[:, 1:].reshape(-1, channels, height, width).transpose(0, 2, 3, 1), rows[:, 0]
+    return _images(spec, rows[:, labels:]), _classes(spec, path, rows[:, label])
+
+
+def _images(spec: DatasetSpec, rows: UInt8[np.ndarray, "n pixels"]) -> UInt8[np.ndarray, "n y x channels"]:
+    """Returns images whose bytes are stored channel after channel, row by row."""
+    width, height, channels = spec.in_shape
+    return rows.reshape(-1, channels, height, width).transpose(0, 2, 3, 1)
+
+
+def _classes(spec: DatasetSpec, path: Path, y: Integer[np.ndarray, " n"]) -> Integer[np.ndarray, " n"]:
+    """Returns classes after checking them file by file, so that the message names the one that is wrong."""
+    if len(y) and not 0 <= y.min() <= y.max() < spec.classes:
+        raise ArtifactError(
+            f"{path}: labels are in {y.min()} … {y.max()}, expected 0 … {spec.classes - 1}; it is damaged, or of "
+            "another data set"
+        )
+    return y
+
+
+def _pickled(spec: DatasetSpec, path: Path, key: str) -> Batch:
+    content = _unpickle(path)
+    if not isinstance(content, dict):
+        raise ArtifactError(f"{path}: holds a {type(content).__name__}, expected a dictionary; it is no batch of CIFAR")
+    # Python 2 wrote the keys; who stored the file again with Python 3 has made text of them.
+    keyed = {k.decode("latin-1") if isinstance(k, bytes) else k: v for k, v in content.items()}
+    if missing := [name for name in ("data", key) if name not in keyed]:
+        raise ArtifactError(
+            f"{path}: has no {missing[0]}, only {', '.join(map(str, keyed)) or 'nothing'}; it is no batch of "
+            f"{spec.title}"
+        )
+    pixels, y = keyed["data"], keyed[key]
+    row = int(np.prod(spec.in_shape))
+    if not isinstance(pixels, np.ndarray) or pixels.dtype != np.uint8 or pixels.ndim != 2 or pixels.shape[1] != row:
+        found = f"{pixels.dtype} {list(pixels.shape)}" if isinstance(pixels, np.ndarray) else type(pixels).__name__
+        raise ArtifactError(f"{path}: data is {found}, expected uint8 [n, {row}]; get the file again")
+    if not isinstance(y, list) or not all(type(each) is int for each in y):
+        raise ArtifactError(f"{path}: {key} is no list of integers; get the file again")
+    if len(y) != len(pixels):
+        raise ArtifactError(f"{path}: {len(pixels)} images, but {len(y)} labels; get the file again")
+    if any(abs(each) >= 1 << 31 for each in y):
+        raise ArtifactError(f"{path}: {key} holds {max(y, key=abs)}, expected 0 … {spec.classes - 1}")
+    return _images(spec, pixels), _classes(spec, path, np.array(y, np.int64))
+
+
+class _Unpickler(pickle.Unpickler):
+    """Reads arrays and plain values, and calls nothing else: a pickle can otherwise run any program."""
+
+    def find_class(self, module: str, name: str) -> Any:
+        """Returns what may be called."""
+        allowed = {
+            **{(f"numpy.{core}.multiarray", "_reconstruct"): _reconstruct for core in ("core", "_core")},
+            **{(f"numpy.{core}.numeric", "_frombuffer"): _frombuffer for core in ("core", "_core")},
+            ("numpy", "ndarray"): np.ndarray,
+            ("numpy", "dtype"): np.dtype,
+            ("_codecs", "encode"): _encode,
+        }
+        if (module, name) not in allowed:
+            raise _Foreign(f"{module}.{name}")
+        return allowed[module, name]
+
+
+class _Foreign(Exception):
+    """A pickle names what no batch of CIFAR needs."""
+
+
+def _reconstruct(kind: Any, shape: Any, typecode: Any) -> np.ndarray:
+    """Returns an empty array, as NumPy's function of this name; its content is set behind."""
+    if kind is not np.ndarray:
+        raise _Foreign(f"an array of class {kind}")
+    return np.ndarray.__new__(np.ndarray, shape, typecode)
+
+
+def _frombuffer(buffer: Any, dtype: Any, shape: Any, order: Any) -> np.ndarray:
+    """Returns an array of bytes, as NumPy's function of this name, which Python's pickles of protocol 5 use."""
+    return np.frombuffer(buffer, dtype).reshape(shape, order=order)
+
+
+def _encode(text: str, encoding: str) -> bytes:
+    """Returns bytes that Python 3 stored as text, as it does in pickles for Python 2."""
+    if encoding not in ("latin1", "latin-1"):
+        raise _Foreign(f"the encoding {encoding}")
+    return text.encode("latin-1")
+
+
+def _unpickle(path: Path) -> Any:
+    data = read_bytes(path)
+    try:
+        return _Unpickler(io.BytesIO(data), encoding="bytes").load()
+    except _Foreign as error:
+        raise ArtifactError(
+            f"{path}: asks for {error}, which no batch of CIFAR needs; it could run any program and was not read. "
+            "Get the file from its makers"
+        ) from error
+    except Exception as error:  # a damaged pickle can raise almost any
+        raise ArtifactError(
+            f"{path}: is not a whole pickle: {type(error).__name__}: {error}; get the file again"
+        ) from error

@@ -86,8 +86,8 @@ def read_vad_timit(source: Source) -> Parts:
 def read_vad_digits(source: Source) -> Parts:
     """Returns spoken digits in noise; the layout is the folders of the digits and of the noises.
 
-    The digits are the folder `recordings` of the Free Spoken Digit Dataset, whose speakers are dealt to the parts (`deal`).
-    A recording is cut close to the digit, so all of it counts as speech.
+    The digits are the folder `recordings` of the Free Spoken Digit Dataset; its speakers are dealt to the parts
+    (`deal`). A recording is cut close to the digit, so all of it counts as speech.
     """
     folder = source.path(0)
     found = {path: _DIGIT.fullmatch(path.name) for path in files_in(folder)}
