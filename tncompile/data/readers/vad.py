@@ -213,7 +213,7 @@ def _mixed(source: Source, voices: dict[str, list[Voice]], rate: int, noises: li
         heard[name] = []
         for voice, mixture in mixtures(voices[name], rate, dealt[name], front):
             source.progress(sum(map(len, heard.values())), total)
-            heard[name].append(_hear(voice.speaker, mixture, front, length))
+            heard[name].append(hear(voice.speaker, mixture, front, length))
     source.progress(total, total)
     codes = fit_codes(np.concatenate([each.frames for each in heard["train"]]), front.deviations)
 
@@ -231,9 +231,9 @@ def _mixed(source: Source, voices: dict[str, list[Voice]], rate: int, noises: li
     )
 
 
-def _hear(speaker: str, mixture: Mixture, front: FrontEnd, length: int) -> Heard:
+def hear(speaker: str, mixture: Mixture, front: FrontEnd, length: int) -> Heard:
     """Returns a mixture's windows that lie within it, one each `STEP_MS`; each is what its middle frame is."""
     frames = mfcc(mixture.samples, front)
     centres = np.arange(length // 2, len(frames) - (length - length // 2) + 1, max(1, STEP_MS // front.hop_ms))
-    at = frame_centres(len(frames), front.hop)[centres].astype(np.int64)
+    at = frame_centres(len(frames), float(front.hop))[centres].astype(np.int64)
     return Heard(speaker, frames, centres, mixture.speech[np.minimum(at, len(mixture.speech) - 1)].astype(np.int32))

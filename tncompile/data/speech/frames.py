@@ -113,13 +113,10 @@ def as_images(
 def spread(count: int) -> Int64[np.ndarray, " {count}"]:
     """Returns an order of items in which every beginning is an even sample of all of them.
 
-    Place k has item k · g modulo the count, with g the first integer from count/φ on that has no divisor in common with
-    the count, φ the golden ratio.
+    Place k has the item whose number is the rank of k · φ modulo 1 among all k, φ being the golden ratio.
     """
-    step = max(1, round(count * (5**0.5 - 1) / 2))
-    while np.gcd(step, count) != 1:
-        step += 1
-    return np.arange(count) * step % count
+    turns = np.arange(count) * ((5**0.5 + 1) / 2) % 1
+    return np.argsort(np.argsort(turns))
 
 
 def collect(

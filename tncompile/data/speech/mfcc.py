@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 from jaxtyping import Float32, Num
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from tncompile.config.base import Config
 from tncompile.errors import ArtifactError
@@ -25,6 +25,14 @@ class FrontEnd(Config):
     coefficients: int = Field(ge=1, le=128, description="cepstra a frame, the zeroth among them")
     deltas: int = Field(ge=0, le=2, description="highest order of change in time that goes with them")
     deviations: float = Field(gt=0, le=10, description="standard deviations between the mean and an end of the codes")
+
+    @model_validator(mode="after")
+    def _check(self) -> FrontEnd:
+        if self.rate * self.hop_ms % 1000:
+            raise ValueError(f"hop_ms: {self.hop_ms} ms are no whole number of samples at {self.rate} Hz")
+        if self.coefficients > self.bands:
+            raise ValueError(f"coefficients: at most {self.bands}, the number of bands, got {self.coefficients}")
+        return self
 
     @property
     def hop(self) -> int:
