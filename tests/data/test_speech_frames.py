@@ -98,6 +98,16 @@ def test_deltas_are_slopes() -> None:
             np.testing.assert_allclose(got[t, order], slope, atol=1e-4)
 
 
+def test_a_centred_recording_has_no_loudness() -> None:
+    samples = sound(5, 4000, 1000)
+    plain, quiet = mfcc(samples, front()), mfcc(samples, front(centred=True))
+    loud = mfcc(samples.astype(np.float32) * 4, front(centred=True))
+    np.testing.assert_allclose(loud, quiet, atol=1e-3)
+    np.testing.assert_allclose(quiet[:, 0].mean(axis=0), 0, atol=1e-3)
+    np.testing.assert_allclose(quiet[:, 1:], plain[:, 1:], atol=1e-3)
+    np.testing.assert_allclose(quiet[:, 0] - quiet[0, 0], plain[:, 0] - plain[0, 0], atol=1e-3)
+
+
 @pytest.mark.parametrize(("samples", "count"), [(0, 0), (79, 0), (80, 1), (239, 1), (240, 2), (1600, 10)])
 def test_number_of_frames(samples: int, count: int) -> None:
     assert mfcc(sound(1, samples) if samples else np.zeros(0, np.int16), front()).shape == (count, 3, 13)

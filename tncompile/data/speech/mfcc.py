@@ -23,6 +23,9 @@ class FrontEnd(Config):
     hop_ms: int = Field(ge=1, le=50, description="step from frame to frame [ms]")
     bands: int = Field(ge=4, le=128, description="triangular mel bands from 20 Hz to half the rate")
     coefficients: int = Field(ge=1, le=128, description="cepstra a frame, the zeroth among them")
+    centred: bool = Field(
+        description="of each cepstrum its mean over the recording is taken away, and with it loudness and microphone"
+    )
     deltas: int = Field(ge=0, le=2, description="highest order of change in time that goes with them")
     deviations: float = Field(gt=0, le=10, description="standard deviations between the mean and an end of the codes")
 
@@ -46,7 +49,8 @@ def mfcc(samples: Num[np.ndarray, " n"], front: FrontEnd) -> Float32[np.ndarray,
     A sound of n samples has ⌊n / hop + 1/2⌋ frames; frame k is centred at sample (k + 1/2) · hop, and where it reaches
     beyond an end, the sound is mirrored there. A frame's mean is taken away, then it is pre-emphasised by 0.97 and
     weighted by a Hamming window; the logarithms of the energies in the mel bands go through an orthonormal cosine
-    transform and a lifter of 22. The energy is the zeroth cepstrum. A delta is the slope of the straight line
+    transform and a lifter of 22. The zeroth cepstrum stands for the energy. A centred front end then takes
+    away each cepstrum's mean over all frames (cepstral mean normalisation). A delta is the slope of the straight line
     through a frame and the two before and behind it; at the ends the outermost frame is repeated.
 
     Args:
@@ -77,6 +81,8 @@ def mfcc(samples: Num[np.ndarray, " n"], front: FrontEnd) -> Float32[np.ndarray,
     transform.input_finished()
     frames = [np.asarray(transform.get_frame(i)) for i in range(transform.num_frames_ready)]
     static = np.array(frames, np.float32).reshape(-1, front.coefficients)
+    if front.centred and len(static):
+        static = static - static.mean(axis=0, dtype=np.float64).astype(np.float32)
     return _with_deltas(static, front.deltas)
 
 
