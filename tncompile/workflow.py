@@ -331,15 +331,17 @@ def train_step(
     experiment: Experiment, folder: RunFolder, reporter: Reporter, *, resume: bool = False
 ) -> dict[str, Any]:
     """Trains the experiment's net and writes the model; returns results.json's content."""
+    from tncompile.memory import keep_freed_memory
     from tncompile.nn import export_network, save_model
-    from tncompile.train import steps_an_epoch, train
+    from tncompile.train import check_training, train
 
     check_options(experiment)
+    keep_freed_memory()
     model = build_model(experiment, load_spec(experiment.data))
     untrained = export_network(model, experiment.name)
     check_capacity(untrained, experiment.arch, pass_configs(experiment.compile), seed=experiment.seed)
     data = load_dataset(experiment.data, reporter)
-    steps_an_epoch(experiment.train, len(data.x_train))
+    check_training(experiment.train, data)
     folder.create()
     images, epochs = len(data.x_train), experiment.train.epochs
     reporter.say(f"Training {experiment.name}: {images:,} images of {data.spec.name}, {epochs} epochs")
@@ -367,8 +369,10 @@ def train_step(
         "train",
         {
             "accuracy": result.accuracy,
+            "validation_accuracy": result.validation_accuracy,
             "seconds": result.seconds,
             "epochs": result.epochs,
+            "kept_epoch": result.kept,
             "images": len(data.x_train),
             "data": data.provenance,
         },

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import gzip
-import io
-import struct
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
+from support.dataset_files import IDX_NAMES, refused, write_idx, write_mnist
 
 import tncompile
 from tncompile.config.data import DataConfig
@@ -23,35 +20,6 @@ from tncompile.errors import ArtifactError
 from tncompile.share import dataset_names
 
 NAMES = dataset_names()
-IDX_NAMES = (
-    "train-images-idx3-ubyte",
-    "train-labels-idx1-ubyte",
-    "t10k-images-idx3-ubyte",
-    "t10k-labels-idx1-ubyte",
-)
-
-
-def write_idx(path: Path, array: np.ndarray, zipped: bool = False) -> None:
-    data = struct.pack(f">4B{array.ndim}I", 0, 0, 8, array.ndim, *array.shape) + array.tobytes()
-    path.write_bytes(gzip.compress(data, mtime=0) if zipped else data)
-
-
-def write_mnist(folder: Path, zipped: bool = False, train: int = 6, test: int = 4) -> dict[str, np.ndarray]:
-    """Writes a small random data set in MNIST's format."""
-    rng = np.random.default_rng(0)
-    arrays = {}
-    for name, count in zip(IDX_NAMES, (train, train, test, test), strict=True):
-        images = "images" in name
-        arrays[name] = rng.integers(0, 256 if images else 10, (count, 28, 28) if images else count).astype(np.uint8)
-        write_idx(folder / (name + ".gz" * zipped), arrays[name], zipped)
-    return arrays
-
-
-def refused(name: str, root: Path | None, **options: int) -> str:
-    with pytest.raises(ArtifactError) as caught:
-        load_dataset(DataConfig(name=name, root=None if root is None else str(root), **options))
-    return str(caught.value)
-
 
 # Descriptions
 
@@ -250,121 +218,7 @@ def test_empty_data_set(tmp_path: Path) -> None:
     assert "holds no images" in refused("mnist", tmp_path)
 
 
-# CIFAR-10
-
-
-def cifar_images(count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    rng = np.random.default_rng(seed)
-    return rng.integers(0, 256, (count, 32, 32, 3)).astype(np.uint8), rng.integers(0, 10, count).astype(np.uint8)
-
-
-def test_cifar_binary(tmp_path: Path) -> None:
-    batches = {}
-    for k, name in enumerate(
-        ("data_batch_1", "data_batch_2", "data_batch_3", "data_batch_4", "data_batch_5", "test_batch")
-    ):
-        x, y = batches[name] = cifar_images(2 + k, k)
-        records = [bytes([label]) + image.transpose(2, 0, 1).tobytes() for image, label in zip(x, y, strict=True)]
-        (tmp_path / f"{name}.bin").write_bytes(b"".join(records))
-    data = load_dataset(DataConfig(name="cifar10", root=str(tmp_path)))
-    np.testing.assert_array_equal(data.x_test, batches["test_batch"][0])
-    np.testing.assert_array_equal(data.y_test, batches["test_batch"][1])
-    np.testing.assert_array_equal(data.x_train, np.concatenate([b[0] for n, b in batches.items() if n != "test_batch"]))
-    assert len(data.y_train) == 2 + 3 + 4 + 5 + 6
-    assert data.x_train.flags.c_contiguous
-    (tmp_path / "data_batch_3.bin").write_bytes(b"\0" * 3072)
-    assert "expected a multiple of 3073" in refused("cifar10", tmp_path)
-    (tmp_path / "data_batch_3.bin").write_bytes(b"")
-    assert "has 0 bytes" in refused("cifar10", tmp_path)
-
-
-def write_pack(path: Path, **changes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Writes five images as a pack; returns what its JPEGs decode to, and the labels."""
-    x, y = cifar_images(5, 0)
-    header, scans, decoded = b"", [], []
-    for image in x // 4 + 90:
-        stream = io.BytesIO()
-        Image.fromarray(image).save(stream, "JPEG", quality=75)
-        data = stream.getvalue()
-        start = data.index(b"\xff\xda")
-        header, scan = data[:start], data[start:-2]
-        scans.append(scan)
-        decoded.append(np.asarray(Image.open(stream)))
-    arrays = {
-        "jpeg_header_bytes": np.frombuffer(header, np.uint8),
-        "scan_bytes": np.frombuffer(b"".join(scans), np.uint8),
-        "offsets": np.cumsum([0, *map(len, scans)]).astype(np.uint32),
-        "labels": y,
-        "n_train": np.array([3]),
-    }
-    np.savez(path, **(arrays | changes))
-    return np.stack(decoded), y
-
-
-def test_jpeg_pack(tmp_path: Path) -> None:
-    x, y = write_pack(tmp_path / "cifar10.npz")
-    data = load_dataset(DataConfig(name="cifar10", root=str(tmp_path)))
-    np.testing.assert_array_equal(data.x_train, x[:3])
-    np.testing.assert_array_equal(data.x_test, x[3:])
-    np.testing.assert_array_equal(np.concatenate([data.y_train, data.y_test]), y)
-    few = load_dataset(DataConfig(name="cifar10", root=str(tmp_path), train_limit=2, test_limit=1))
-    np.testing.assert_array_equal(few.x_train, x[:2])
-    np.testing.assert_array_equal(few.x_test, x[3:4])
-
-
-@pytest.mark.parametrize(
-    ("changes", "message"),
-    [
-        ({"n_train": np.array([5])}, "do not go together"),
-        ({"n_train": np.array([], int)}, "is not a pack"),
-        ({"labels": np.zeros((5, 1), np.uint8)}, "do not go together"),
-        ({"offsets": np.arange(3)}, "do not go together"),
-        ({"offsets": np.zeros(6, int)}, "image 0 is damaged"),
-        ({"offsets": np.array(["a"])}, "is not a pack"),
-        ({"labels": np.array([{}], object)}, "labels holds Python objects"),
-        ({"jpeg_header_bytes": np.zeros(10, np.uint8)}, "image 0 is damaged"),
-        ({"labels": np.full(5, 11, np.uint8)}, "labels are in"),
-    ],
-)
-def test_broken_packs(tmp_path: Path, changes: dict[str, np.ndarray], message: str) -> None:
-    write_pack(tmp_path / "cifar10.npz", **changes)
-    assert message in refused("cifar10", tmp_path)
-
-
-def test_damaged_pack_files(tmp_path: Path) -> None:
-    path = tmp_path / "cifar10.npz"
-    write_pack(path)
-    good = path.read_bytes()
-    for length in range(0, len(good), 211):
-        path.write_bytes(good[:length])
-        refused("cifar10", tmp_path)
-    for place in range(0, len(good), 37):
-        path.write_bytes(good[:place] + bytes([good[place] ^ 0x20]) + good[place + 1 :])
-        try:
-            load_dataset(DataConfig(name="cifar10", root=str(tmp_path)))
-        except ArtifactError as error:
-            assert str(path) in str(error)
-
-
-def test_a_jpeg_of_another_size_is_refused(tmp_path: Path) -> None:
-    stream = io.BytesIO()
-    Image.new("RGB", (1, 1)).save(stream, "JPEG")
-    data = stream.getvalue()
-    start = data.index(b"\xff\xda")
-    scan = np.frombuffer(data[start:-2], np.uint8)
-    write_pack(
-        tmp_path / "cifar10.npz",
-        jpeg_header_bytes=np.frombuffer(data[:start], np.uint8),
-        scan_bytes=np.tile(scan, 5),
-        offsets=np.arange(6) * len(scan),
-    )
-    assert "image 0 has shape [1, 1, 3], expected [32, 32, 3]" in refused("cifar10", tmp_path)
-
-
-def test_pillow_is_named_when_it_is_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    write_pack(tmp_path / "cifar10.npz")
-    monkeypatch.setitem(sys.modules, "PIL", None)
-    assert "pip install 'tncompile[data]'" in refused("cifar10", tmp_path)
+# Installed
 
 
 def test_an_installed_copy_is_used_before_folders_beside_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -27,6 +27,7 @@ def front(**changes: float) -> FrontEnd:
         "hop_ms": 10,
         "bands": 26,
         "coefficients": 13,
+        "centred": False,
         "deltas": 2,
         "deviations": 3.0,
     }

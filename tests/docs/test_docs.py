@@ -18,6 +18,7 @@ from support.command_line import invoke
 from tncompile.cli import app
 from tncompile.config.experiment import Experiment, parse_config
 from tncompile.config.yaml import parse_yaml
+from tncompile.data.spec import chosen_options, load_description
 from tncompile.nn import build_network
 
 ROOT = Path(__file__).parents[2]
@@ -37,8 +38,15 @@ def blocks(page: Path, language: str) -> list[str]:
 
 
 def commands() -> dict[str, Any]:
-    """Returns the commands by name, each one of click, which newer typer brings along under a name of its own."""
-    return typer.main.get_command(app).commands  # type: ignore[attr-defined]
+    """Returns the commands by name, each one of click, which newer typer brings along under a name of its own.
+
+    Those of a group are called as they are written, `data list`.
+    """
+    found = {}
+    for name, command in typer.main.get_command(app).commands.items():  # type: ignore[attr-defined]
+        inside = getattr(command, "commands", None)
+        found |= {name: command} if inside is None else {f"{name} {each}": inside[each] for each in inside}
+    return found
 
 
 def command_lines(page: Path) -> list[list[str]]:
@@ -56,8 +64,10 @@ def anchors(page: Path) -> set[str]:
 
 def parse(arguments: list[str]) -> dict:
     """Returns the parameters of a command line; raises if it does not parse."""
-    name, *rest = arguments
-    return commands()[name].make_context(name, rest).params
+    known = commands()
+    words = 1 if arguments[0] in known else 2
+    name, rest = " ".join(arguments[:words]), arguments[words:]
+    return known[name].make_context(name, rest).params
 
 
 @pytest.mark.parametrize("page", PAGES, ids=NAMES)
@@ -129,6 +139,22 @@ def test_yaml_examples_give_networks_that_fit(block):
     needed = {"data": {"name": "digits"}, "net": {"layers": "S-16 N-20(2)"}}
     experiment = parse_config(Experiment, needed | parse_yaml(block, "docs/yaml.md").values, "")
     build_network(experiment.net, in_shape=(8, 8, 1), input_bits=5, classes=10, arch=experiment.arch, seed=0)
+
+
+@pytest.mark.parametrize(
+    "block",
+    [block for page in ("docs/data.md", *ROOT.glob("datasets/*/CARD.md")) for block in blocks(ROOT / page, "yaml")],
+)
+def test_yaml_of_data_sets_is_valid(block):
+    needed = {"net": {"layers": "S-16 N-20(2)"}}
+    data = parse_config(Experiment, needed | parse_yaml(block, "docs/data.md").values, "").data
+    chosen_options(load_description(data.name), data)
+
+
+def test_code_of_the_data_page_runs(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    printed = run_code(ROOT / "docs/data.md", {"__name__": "docs_data"})
+    assert printed == blocks(ROOT / "docs/data.md", "text")[-1]
 
 
 def run_code(page: Path, namespace: dict[str, Any]) -> str:

@@ -11,7 +11,17 @@ from hypothesis import strategies as st
 
 from tncompile.ir import BatchNorm, Conv
 from tncompile.nn.fold import spikes, thresholds
-from tncompile.nn.layers import BiasNorm, Rows, convolve, gather_rows, spike, straight_through, trinarize
+from tncompile.nn.layers import (
+    BiasNorm,
+    Rows,
+    Training,
+    convolve,
+    convolve_through,
+    gather_rows,
+    norm_spike,
+    straight_through,
+    trinarize,
+)
 
 
 def round_one(hidden: float, previous: int, h: float) -> int:
@@ -47,11 +57,54 @@ def test_hysteresis_remembers() -> None:
     assert seen == [0, 0, 1, 1, 0, 0, -1, -1, -1, 1]
 
 
-def test_spike_and_its_triangle() -> None:
-    r = jnp.array([-1.5, -1.0, -0.25, -1e-30, 0.0, 0.5, 1.0, 2.0])
-    np.testing.assert_array_equal(spike(r), [0, 0, 0, 0, 1, 1, 1, 1])
-    gradient = jax.grad(lambda r: (3 * spike(r)).sum())(r)
-    np.testing.assert_allclose(gradient, [0, 0, 2.25, 3, 3, 1.5, 0, 0])
+@jax.custom_jvp
+def spike(r: jax.Array) -> jax.Array:
+    """The paper's spike, on its own: 1 where r ≥ 0, with the triangle as its derivative."""
+    return (r >= 0).astype(r.dtype)
+
+
+@spike.defjvp
+def _(primals: tuple[jax.Array], tangents: tuple[jax.Array]) -> tuple[jax.Array, jax.Array]:
+    return spike(primals[0]), tangents[0] * jnp.maximum(0, 1 - jnp.abs(primals[0]))
+
+
+def plain_norm_spike(sums: jax.Array, bias: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """Spikes and rates by the formulas, differentiated by JAX."""
+    mean = sums.mean(1)
+    std = jnp.sqrt(jnp.square(sums - mean[:, None]).mean(1))
+    spikes = spike((sums - mean[:, None]) / (std[:, None] + 1e-4) + bias[:, None])
+    return spikes, spikes.mean(1)
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(0, 2**32 - 1))
+def test_norm_and_spike_have_the_derivative_of_their_formulas(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    sums = jnp.asarray(rng.integers(-20, 30, (5, 64)), jnp.float32)
+    bias = jnp.asarray(rng.normal(0, 0.5, 5), jnp.float32)
+    g = jnp.asarray(rng.normal(size=(5, 64)), jnp.float32), jnp.asarray(rng.normal(size=5), jnp.float32)
+    ours, back = jax.vjp(lambda s, b: norm_spike(s, b, jnp.float32, jnp.bfloat16, None)[:2], sums, bias)
+    theirs, plain_back = jax.vjp(plain_norm_spike, sums, bias)
+    near = jnp.abs((sums - sums.mean(1)[:, None]) / sums.std(1)[:, None] + bias[:, None]) < 1e-4  # rounding decides
+    assert bool(jnp.all((ours[0] == theirs[0]) | near))
+    np.testing.assert_allclose(ours[1], theirs[1], atol=float(near.mean()) + 1e-6)
+    for mine, expected in zip(back(g), plain_back(g), strict=True):
+        np.testing.assert_allclose(mine, expected, rtol=2e-3, atol=2e-3)
+
+
+def test_the_spike_is_at_the_threshold_and_its_triangle_is_one_wide() -> None:
+    # Mean 0 and deviation 1 (less ε), so r is the sum itself.
+    sums = jnp.array([[-1.0, 1.0, -1.0, 1.0]]) * (1 + 1e-4)
+    for bias, expected, slope in ((0.0, [0, 1, 0, 1], 0.0), (1.0, [1, 1, 1, 1], 1.0), (-1.5, [0, 0, 0, 0], 0.5)):
+        spikes, rate, mean, std = norm_spike(sums, jnp.array([bias]), jnp.bfloat16, jnp.float32, None)
+        assert spikes.dtype == jnp.bfloat16
+        np.testing.assert_array_equal(spikes[0], expected)
+        assert rate[0] == np.mean(expected)
+        np.testing.assert_allclose([mean[0], std[0]], [0, 1 + 1e-4], atol=1e-6)
+        by_bias = jax.grad(lambda b: norm_spike(sums, b, jnp.float32, jnp.float32, None)[0][0, :2].sum())(
+            jnp.array([bias])
+        )
+        np.testing.assert_allclose(by_bias[0], slope, atol=3e-4)
 
 
 def test_straight_through_takes_the_value_and_passes_the_gradient() -> None:
@@ -115,6 +168,23 @@ def test_convolution_and_its_gradients_are_those_of_xla(conv: Conv, seed: int) -
         np.testing.assert_array_equal(ours, theirs)
 
 
+@settings(max_examples=15, deadline=None)
+@given(convs(), st.integers(0, 2**32 - 1), st.sampled_from([jnp.float32, jnp.bfloat16]))
+def test_gradients_go_through_to_the_hidden_weights(conv: Conv, seed: int, dtype: type) -> None:
+    rng = np.random.default_rng(seed)
+    width, height, channels = conv.in_shape
+    x = jnp.asarray(rng.integers(0, 2, (channels, height, width, 2)), dtype)
+    trinary = jnp.asarray(rng.integers(-1, 2, conv.weight_shape), jnp.float32)
+    hidden = jnp.asarray(rng.uniform(-1, 1, conv.weight_shape), jnp.float32)
+    out_x, out_y, features = conv.out_shape
+    g = jnp.asarray(rng.integers(-3, 4, (features, out_y, out_x, 2)), jnp.float32)
+    y, back = jax.vjp(lambda x, h: convolve_through(x, h, trinary, conv), x, hidden)
+    expected, plain_back = jax.vjp(lambda x, w: convolve(x, w, conv), x.astype(jnp.float32), trinary)
+    np.testing.assert_array_equal(y, expected)  # small integers: exact in either type
+    for ours, theirs in zip(back(g), plain_back(g), strict=True):
+        np.testing.assert_array_equal(ours.astype(jnp.float32), theirs)
+
+
 def test_rows_know_every_use() -> None:
     rows = Rows(np.array([2, -1, 0, 2, 2], np.int32), 4)
     np.testing.assert_array_equal(rows.uses, [[2, -1, 0, -1], [-1, -1, 3, -1], [-1, -1, 4, -1]])
@@ -125,16 +195,17 @@ def test_rows_know_every_use() -> None:
 def test_batch_norm_follows_its_batches() -> None:
     norm = BiasNorm(2)
     sums = jnp.asarray(np.random.default_rng(0).normal(3, 2, (2, 4, 4, 8)), jnp.float32)
-    r = norm(sums, 0.75)
+    spikes, rate = norm(sums, Training(momentum=0.75, dtype=jnp.float32), jnp.float32)
     mean, std = np.asarray(sums).mean((1, 2, 3)), np.asarray(sums).std((1, 2, 3))
-    np.testing.assert_allclose(r, (sums - mean[:, None, None, None]) / (std[:, None, None, None] + 1e-4), rtol=1e-4)
+    np.testing.assert_array_equal(spikes, np.asarray(sums) >= mean[:, None, None, None])
+    np.testing.assert_allclose(rate, np.asarray(spikes).mean((1, 2, 3)), rtol=1e-6)
     np.testing.assert_allclose(norm.mean[...], 0.25 * mean, rtol=1e-5)
     np.testing.assert_allclose(norm.std[...], 0.75 + 0.25 * std, rtol=1e-5)
 
 
-def test_batch_norm_of_a_constant_sum_has_a_finite_gradient() -> None:
-    sums = jnp.stack([jnp.full((2, 2, 3), 4.0), jnp.arange(12.0).reshape(2, 2, 3)])
-    gradient = jax.grad(lambda s: BiasNorm(2)(s, 0.9)[0].sum())(sums)
+def test_a_constant_sum_has_a_finite_gradient() -> None:
+    sums = jnp.stack([jnp.full(12, 4.0), jnp.arange(12.0)])
+    gradient = jax.grad(lambda s: norm_spike(s, jnp.zeros(2), jnp.float32, jnp.float32, None)[0][:, 3:].sum())(sums)
     assert np.isfinite(gradient).all()
 
 

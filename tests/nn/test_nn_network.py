@@ -16,6 +16,7 @@ from tncompile.arch import TRUENORTH
 from tncompile.config.net import NetConfig
 from tncompile.errors import ArtifactError, ConfigError, InfeasibleError, InternalError
 from tncompile.nn.export import export_network
+from tncompile.nn.layers import Training
 from tncompile.nn.network import Network, assume_statistics, build_network, check_constraints
 from tncompile.nn.readout import assign_features, class_of
 from tncompile.reference.net import logical_spikes
@@ -162,7 +163,7 @@ def test_readout_takes_the_larger_mean_and_the_lower_of_equals() -> None:
 
 def test_training_scores_are_means_of_bits() -> None:
     network = build("S-4 N-7")
-    scores, activations = network.training_scores(images(network, 16, 0), 0.9)
+    scores, activations = network.training_scores(images(network, 16, 0), Training(momentum=0.9))
     assert [len(a) for a in activations] == [4, 7]
     votes = np.asarray(activations[-1])[:6].reshape(2, 3).mean(0)
     np.testing.assert_allclose(scores.mean(0), votes, rtol=1e-5)

@@ -18,7 +18,9 @@ from tncompile.config.net import NetConfig
 from tncompile.config.train import TrainConfig
 from tncompile.errors import ArtifactError, ConfigError
 from tncompile.nn.network import Network, build_network
-from tncompile.train.loop import Progress, TrainResult, batches, learning_rate, shifted, train
+from tncompile.train.batches import batches
+from tncompile.train.loop import Progress, TrainResult, train
+from tncompile.train.step import learning_rate
 
 CONFIG = TrainConfig(epochs=4, batch=16, learning_rate=0.1, calibrate_batches=10)
 TINY = "S-2 N-3"
@@ -35,8 +37,10 @@ def stripes(n: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def make_data() -> SimpleNamespace:
-    (x_train, y_train), (x_test, y_test) = stripes(480, 0), stripes(60, 1)
-    return SimpleNamespace(x_train=x_train, y_train=y_train, x_test=x_test, y_test=y_test)
+    parts = {"train": stripes(480, 0), "test": stripes(60, 1), "validation": stripes(60, 2)}
+    return SimpleNamespace(
+        **{f"{axis}_{part}": array for part, both in parts.items() for axis, array in zip("xy", both, strict=True)}
+    )
 
 
 def make_network(layers: str = "S-6 S-12(2) P-18(2)") -> Network:
@@ -172,24 +176,13 @@ def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
 
 def test_an_epoch_takes_each_image_once_and_depends_on_seed_and_epoch() -> None:
     x, y = np.arange(50, dtype=np.uint8).reshape(50, 1, 1, 1), np.arange(50)
-    data = SimpleNamespace(x_train=x, y_train=y, x_test=x, y_test=y)
-    config = TrainConfig(batch=8)
 
     def order(seed: int, epoch: int) -> list[int]:
-        return [int(i) for x, y in batches(data, config, seed, epoch) for i in (x.reshape(-1) + y) // 2]
+        return [int(i) for x, y in batches(x, y, 8, seed=seed, epoch=epoch) for i in (x.reshape(-1) + y) // 2]
 
     assert len(order(0, 0)) == len(set(order(0, 0))) == 48
     assert order(0, 0) == order(0, 0)
     assert order(0, 0) != order(0, 1) != order(1, 1)
-
-
-def test_shifted_moves_each_image_on_its_own() -> None:
-    x = np.random.default_rng(0).integers(1, 9, (3, 4, 5, 2)).astype(np.uint8)
-    moved = shifted(x, np.array([[0, 2, -1], [0, 1, -3]]))
-    np.testing.assert_array_equal(moved[0], x[0])
-    np.testing.assert_array_equal(moved[1, 1:, 2:], x[1, :-1, :-2])
-    assert moved[1, 0].max() == moved[1, :, :2].max() == 0
-    np.testing.assert_array_equal(moved[2, :1, :4], x[2, 3:, 1:])
 
 
 def test_schedules() -> None:

@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from tncompile import __version__
+from tncompile.cli.data import data_app
 from tncompile.cli.guard import guarded, interruptible, stoppable
 
 app = typer.Typer(
@@ -20,6 +21,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+app.add_typer(data_app, name="data")
 
 
 def _folder(text: str) -> Path:

@@ -68,9 +68,9 @@ def load_experiment(path: str | Path, overrides: Sequence[str] = (), seed: int |
     if not isinstance(document.values, dict):
         raise ConfigError(f"{path}: must be a mapping of keys to values, is {_described(document.values)}")
     for override in overrides:
-        _set(document.values, document.places, override)
+        set_key(document.values, document.places, override)
     if seed is not None:
-        _set(document.values, document.places, f"seed={seed}")
+        set_key(document.values, document.places, f"seed={seed}")
     document.values.setdefault("name", Path(path).stem)
     return parse_config(Experiment, document.values, "", document.places)
 
@@ -164,8 +164,17 @@ def _described(value: Any) -> str:
     return f"{text if len(text) <= 60 else text[:57] + '...'} ({names[type(value)]})"
 
 
-def _set(values: dict[str, Any], places: dict[KeyPath, str], override: str) -> None:
-    """Sets one `a.b=v`."""
+def set_key(values: dict[str, Any], places: dict[KeyPath, str], override: str) -> None:
+    """Sets one `a.b=v` of the command line.
+
+    Args:
+        values: as they come from YAML; changed.
+        places: where each is from, by key path; changed.
+        override: key path and value in YAML.
+
+    Raises:
+        ConfigError: it is no such thing, or leads through what is no mapping.
+    """
     name = f"--set {override}"
     path, equals, text = override.partition("=")
     keys = tuple(key.strip() for key in path.split("."))

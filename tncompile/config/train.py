@@ -1,4 +1,4 @@
-"""Training: optimizer, schedule, loss and checkpoints."""
+"""Training: optimizer, schedule, loss, augmentation and checkpoints."""
 
 from __future__ import annotations
 
@@ -10,6 +10,18 @@ from pydantic import Field, field_validator
 from tncompile.config.base import Config
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
+Share = Annotated[float, Field(ge=0, lt=1)]
+
+
+class AugmentConfig(Config):
+    """How training images are changed at random; all off, as in the paper."""
+
+    crop: int = Field(default=0, ge=0, le=64, description="move each image by up to so many, zeros move in [pixel]")
+    flip: bool = Field(default=False, description="mirror half of the images, left to right")
+    cutout: int = Field(default=0, ge=0, le=256, description="side of a square that is set to zero [pixel]")
+    mixup: float = Field(
+        default=0.0, ge=0, description="α of the Beta(α, α) share with which pairs of images and targets are mixed"
+    )
 
 
 class TrainConfig(Config):
@@ -17,8 +29,11 @@ class TrainConfig(Config):
 
     epochs: int = Field(default=20, ge=1, description="passes over the training images")
     batch: int = Field(default=64, ge=1, description="images a step; what is left over at an epoch's end is dropped")
-    optimizer: Literal["sgd", "adam"] = Field(default="adam", description="sgd has momentum 0.9, as in the paper")
+    optimizer: Literal["sgd", "adam", "adamw"] = Field(
+        default="adam", description="sgd has momentum 0.9, as in the paper"
+    )
     learning_rate: float = Field(default=0.01, gt=0, description="peak learning rate")
+    weight_decay: float = Field(default=0.0, ge=0, description="of optimizer adamw, on hidden weights")
     schedule: Literal["step", "cosine"] = Field(
         default="cosine", description="step: cut by 10 at each of `cuts`; cosine: down to 0 at the end"
     )
@@ -37,17 +52,29 @@ class TrainConfig(Config):
         default=1e-4, ge=0, description="γ of the pressure ½·γ·Σ ȳ² on the features' mean activations"
     )
     label_smoothing: Fraction = Field(default=0.0, description="share of the target spread over all classes")
+    dropout: Share = Field(default=0.0, description="share of the spikes between layers that is left out in training")
+    ramp: Fraction = Field(
+        default=0.0,
+        description="fraction of the training in which weights go over from hidden to trinary ones; 0: trinary at once",
+    )
+    ema: Share = Field(
+        default=0.0, description="decay a step of an average of the hidden weights, which is then the model; 0: none"
+    )
+    augment: AugmentConfig = Field(default=AugmentConfig(), description="random changes of the training images")
+    precision: Literal["bfloat16", "float32"] = Field(
+        default="bfloat16", description="of maps and their gradients; spikes and trinary weights are exact in both"
+    )
     norm_momentum: Fraction = Field(
         default=0.9, description="share of the old value in the running batch-norm statistics"
     )
     calibrate_batches: int = Field(
         default=50, ge=1, description="batches over which the statistics are measured again with the final weights"
     )
-    checkpoint_every: int = Field(default=1, ge=1, description="epochs between checkpoints")
-    augment: Literal["none", "shift"] = Field(
-        default="none", description="shift: move each image by up to `shift` pixels"
+    keep: Literal["last", "best"] = Field(
+        default="last", description="which weights become the model; best: by the validation images"
     )
-    shift: int = Field(default=1, ge=0, le=64, description="largest move in x and in y of augment shift [pixel]")
+    checkpoint_every: int = Field(default=1, ge=1, description="epochs between checkpoints")
+    devices: int = Field(default=1, ge=1, description="devices, of all processes together, that share each batch")
 
     @field_validator("cuts")
     @classmethod

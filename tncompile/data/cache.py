@@ -25,11 +25,17 @@ CLOCK_STEP = 0.05
 """A file may change twice within so long and keep its time of change [s]."""
 
 
-def prepared_path(spec: DatasetSpec, found: Found, options: dict[str, Any]) -> Path:
+def prepared_path(spec: DatasetSpec, found: Found, options: dict[str, Any], *, to_write: bool = False) -> Path:
     """Returns the file in which the parts of a layout are kept, or would be.
 
-    Its name follows from the description, the options, and the names, sizes and times of change of all files. If one
-    has only just changed, this waits until another change would show.
+    Its name follows from the description, the options, and the names, sizes and times of change of all files.
+
+    Args:
+        spec: description of the data set.
+        found: the layout, and where it lies.
+        options: what the experiment chooses.
+        to_write: the files are about to be read for it. If one has only just changed, this waits until another change
+            would show.
 
     Raises:
         ArtifactError: a folder or file cannot be read.
@@ -44,7 +50,7 @@ def prepared_path(spec: DatasetSpec, found: Found, options: dict[str, Any]) -> P
             files.append((str(file.relative_to(found.folder)), stat.st_size, stat.st_mtime_ns))
             newest = max(newest, stat.st_mtime_ns)
     age = time.time() - newest / 1e9
-    if 0 <= age < CLOCK_STEP:
+    if to_write and 0 <= age < CLOCK_STEP:
         time.sleep(CLOCK_STEP - age)
     about = {
         "format": FORMAT,

@@ -51,7 +51,7 @@ class Layout(Config):
     options: dict[str, Any] = Field(default={}, description="what the reader is told besides")
     kind: Kind = Field(default="real", description="what the files are, so that results can say it")
     missing: str = Field(default="", description="what the files lack, compared with the data set as published")
-    splits: dict[str, int] = Field(default={}, description="images in each part, where they are not those of `splits`")
+    splits: dict[str, int] = Field(default={}, description="figures of each part, where they are not those of `splits`")
     fixed: tuple[str, ...] = Field(
         default=(), description="options of the data set that these files leave no choice in, as they hold the result"
     )
@@ -96,6 +96,9 @@ class Description(Config):
 
     name: str = Field(description="the folder's name")
     title: str = Field(description="full name")
+    counted: Literal["images", "groups"] = Field(
+        default="images", description="what figures of splits count; groups, if one may give several images"
+    )
     split_rule: str = Field(description="how images are divided into them")
     preprocessing: str = Field(description="what is done to an image between its file and the network")
     options: dict[str, Option] = Field(default={}, description="what an experiment may choose")
@@ -121,7 +124,7 @@ class DatasetSpec(Description):
     classes: int = Field(ge=2, description="how many")
     class_names: tuple[str, ...] = Field(description="one a class")
     splits: dict[str, int] = Field(
-        default={}, description="images in `train`, `test`, and `validation` if there is one; left out if not known"
+        description="how many there are in `train`, `test`, and `validation` if there is one"
     )
     front_end: FrontEnd | None = Field(default=None, description="of a set of sounds: how they become images")
 
@@ -139,7 +142,7 @@ class DatasetSpec(Description):
                     f"in_shape: {height} rows, {channels} channels do not hold {orders} × {coefficients} coefficients"
                 )
         for where, splits in {
-            **({"splits": self.splits} if self.splits else {}),
+            "splits": self.splits,
             **{n: x.splits for n, x in self.layouts.items() if x.splits},
         }.items():
             if set(splits) - {"validation"} != {"train", "test"}:

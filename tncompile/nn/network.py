@@ -18,7 +18,7 @@ from tncompile.errors import InternalError
 from tncompile.ir import SCHEMES, Conv, Readout, SpikeCounts, check_fan_in
 from tncompile.nn.fold import thresholds
 from tncompile.nn.geometry import geometry
-from tncompile.nn.layers import Map, TransductionConv, TrinaryConv
+from tncompile.nn.layers import Map, Training, TransductionConv, TrinaryConv
 from tncompile.nn.readout import assign_features, winner
 
 INIT_RANGE = 1.06
@@ -61,22 +61,22 @@ class Network(nnx.Module):
         return np.bincount(self.readout.feature_class[self.readout.feature_class >= 0], minlength=self.readout.classes)
 
     def training_scores(
-        self, x: Pixels | Array, momentum: Float[Array, ""] | float
+        self, x: Pixels | Array, training: Training
     ) -> tuple[Float[Array, "images classes"], list[Float[Array, "..."]]]:
         """Returns the class scores by batch statistics, and each layer's mean activations, one a feature.
 
         Updates the running statistics; differentiable by the surrogate.
 
         Args:
-            x: pixels.
-            momentum: share of the old value in the running statistics.
+            x: pixels; mixed ones need not be integers.
+            training: how.
         """
-        activations = []
-        y = channel_major(x)
-        for layer in (self.transduction, *self.layers):
-            y = layer(y, momentum)
-            activations.append(y.mean((1, 2, 3)))
-        return _means(y, self.readout, self.class_sizes), activations
+        y, rate = self.transduction(channel_major(x), training)
+        rates = [rate]
+        for index, layer in enumerate(self.layers):
+            y, rate = layer(dropped(y, training, index), training)
+            rates.append(rate)
+        return _means(y.astype(jnp.float32), self.readout, self.class_sizes), rates
 
     def __call__(self, x: Pixels) -> Float[np.ndarray, "images classes"]:
         """Returns the class scores in inference mode: the mean of the bits of each class's features."""
@@ -213,6 +213,14 @@ def channel_major(x: Pixels | Array) -> Map:
     return jnp.transpose(jnp.asarray(x, jnp.float32), (3, 1, 2, 0))
 
 
+def dropped(y: Map, training: Training, index: int) -> Map:
+    """Returns the map with a share of its spikes left out, and the others scaled so that sums keep their mean."""
+    if training.dropout == 0 or training.key is None:
+        return y
+    kept = jax.random.bernoulli(jax.random.fold_in(training.key, index), 1 - training.dropout, y.shape)
+    return jnp.where(kept, y / (1 - training.dropout), 0).astype(y.dtype)
+
+
 def _draw(conv: Conv, seed: int, index: int) -> Float[np.ndarray, "features ky kx inputs"]:
     rng = np.random.default_rng([seed, _WEIGHTS, index])
     return np.clip(rng.uniform(-INIT_RANGE, INIT_RANGE, conv.weight_shape), -1, 1).astype(np.float32)
@@ -236,10 +244,10 @@ def _batches(x: Pixels) -> Iterator[tuple[Pixels, int]]:
 def _infer(network: Network, folded: tuple[Array, ...], x: Array) -> Iterator[Map]:
     """Yields the bits of each layer as maps, those that enter the chip first, by the folded thresholds."""
     first, *others = folded
-    y = (network.transduction.sums(channel_major(x)) >= first[:, None, None, None]).astype(jnp.float32)
+    y = (network.transduction.sums(channel_major(x)) >= first[:, None, None, None]).astype(jnp.bfloat16)
     yield y
     for layer, threshold in zip(network.layers, others, strict=True):
-        y = (layer.sums(y) >= threshold[:, None, None, None]).astype(jnp.float32)
+        y = (layer.sums(y) >= threshold[:, None, None, None]).astype(jnp.bfloat16)
         yield y
 
 
@@ -249,7 +257,7 @@ def _counts(graphdef: nnx.GraphDef, state: Any, folded: tuple[Array, ...], x: Ar
     *_, y = _infer(network, folded, x)
     members = np.arange(network.readout.classes)[:, None] == network.readout.feature_class
     # Integers, since a mean over positions need not be exact; a feature's count is at most its positions.
-    counts = y.sum((1, 2)).astype(jnp.int32)
+    counts = y.sum((1, 2), dtype=jnp.int32)
     return (jnp.asarray(members, jnp.int32) @ counts).T
 
 
@@ -268,5 +276,5 @@ def _value_counts(
 ) -> list[Int[Array, " values"]]:
     """Returns each layer's spikes on the images that are kept, one number a value in the flat order [y, x, feature]."""
     maps = _infer(nnx.merge(graphdef, state), folded, x)
-    counts = ((m * kept).sum(axis=3).astype(jnp.int32) for m in maps)  # a batch is small: exact in float32
+    counts = ((m * kept).sum(axis=3, dtype=jnp.int32) for m in maps)
     return [jnp.transpose(count, (1, 2, 0)).ravel() for count in counts]

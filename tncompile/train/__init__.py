@@ -1,5 +1,5 @@
 """Training."""
 
-from tncompile.train.loop import Progress, TrainResult, steps_an_epoch, train
+from tncompile.train.loop import Progress, TrainResult, check_training, train
 
-__all__ = ["Progress", "TrainResult", "steps_an_epoch", "train"]
+__all__ = ["Progress", "TrainResult", "check_training", "train"]

@@ -1,4 +1,4 @@
-"""Training checkpoints: the last two, each a file that is written whole or not at all."""
+"""Training checkpoints: the last two and the best, each a file that is written whole or not at all."""
 
 from __future__ import annotations
 
@@ -14,6 +14,9 @@ from tncompile.ir.tensors import read_tensors, write_tensors
 
 KEPT = 2
 """Checkpoints that are kept."""
+
+BEST = "best.safetensors"
+"""File of the best epoch so far."""
 
 _KIND = "checkpoint"
 
@@ -51,11 +54,17 @@ class Checkpoints:
         Raises:
             ArtifactError: it cannot be written.
         """
-        arrays = {f"{i:04}": np.asarray(leaf) for i, leaf in enumerate(jax.tree.leaves(tree))}
-        notes = {"fingerprint": self._fingerprint, "history": history}
-        write_tensors(self._folder / f"epoch-{epoch:06}.safetensors", _KIND, arrays, notes)
+        self._write(self._folder / f"epoch-{epoch:06}.safetensors", epoch, tree, history)
         for old in self._files()[:-KEPT]:
             old.unlink(missing_ok=True)
+
+    def save_best(self, epoch: int, tree: Any, history: list[dict[str, Any]]) -> None:
+        """Writes the checkpoint of the best epoch so far, in place of the one before.
+
+        Raises:
+            ArtifactError: it cannot be written.
+        """
+        self._write(self._folder / BEST, epoch, tree, history)
 
     def load(self, tree: Any) -> tuple[Any, list[dict[str, Any]]] | None:
         """Returns the last checkpoint's arrays and history, or None if there is no checkpoint.
@@ -70,16 +79,39 @@ class Checkpoints:
         files = self._files()
         if not files:
             return None
+        advice = "remove it to go on from the checkpoint before it, or train without --resume"
+        notes, restored = self._read(files[-1], tree, advice)
+        return restored, notes["history"]
+
+    def load_best(self, epoch: int, tree: Any) -> Any:
+        """Returns the arrays of the best epoch's checkpoint.
+
+        Args:
+            epoch: which it must be of.
+            tree: arrays of the same structure and shapes.
+
+        Raises:
+            ArtifactError: it cannot be read, or is of another epoch.
+        """
+        path, advice = self._folder / BEST, "train again without --resume"
+        notes, restored = self._read(path, tree, advice)
+        if notes["epoch"] != epoch:
+            raise ArtifactError(f"{path}: is of epoch {notes['epoch']}, expected epoch {epoch}; {advice}")
+        return restored
+
+    def _write(self, path: Path, epoch: int, tree: Any, history: list[dict[str, Any]]) -> None:
+        arrays = {f"{i:04}": np.asarray(leaf) for i, leaf in enumerate(jax.tree.leaves(tree))}
+        write_tensors(path, _KIND, arrays, {"fingerprint": self._fingerprint, "epoch": epoch, "history": history})
+
+    def _read(self, path: Path, tree: Any, advice: str) -> tuple[dict[str, Any], Any]:
         try:
-            notes, arrays = read_tensors(files[-1], _KIND)
+            notes, arrays = read_tensors(path, _KIND)
         except ArtifactError as error:
-            raise ArtifactError(
-                f"{error}; remove it to go on from the checkpoint before it, or train without --resume"
-            ) from error
+            raise ArtifactError(f"{error}; {advice}") from error
         self._compare(notes["fingerprint"])
         leaves, structure = jax.tree.flatten(tree)
         restored = [jax.device_put(arrays[f"{i:04}"], leaf.sharding) for i, leaf in enumerate(leaves)]
-        return jax.tree.unflatten(structure, restored), notes["history"]
+        return notes, jax.tree.unflatten(structure, restored)
 
     def _files(self) -> list[Path]:
         return sorted(self._folder.glob("epoch-*.safetensors"))

@@ -5,29 +5,28 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 import jax
-import jax.numpy as jnp
 import numpy as np
-import optax
 from flax import nnx
-from jaxtyping import Array, Float, Int
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+from jaxtyping import Array, Float
 
 from tncompile.config.train import TrainConfig
 from tncompile.errors import ConfigError
 from tncompile.ir.io import atomic_write
+from tncompile.nn.layers import Training
 from tncompile.nn.network import Network
+from tncompile.train.batches import ahead, batches, dealt
 from tncompile.train.checkpoint import Checkpoints
+from tncompile.train.step import AXIS, StepResult, learning_rate, make_optimizer, make_step, start, trained
 
 REPORT_EVERY = 10
 """Steps between calls of the observer, where the host waits for the device."""
-
-_SHUFFLE = 4
-"""Keeps the random stream of the shuffles apart from those of the network."""
 
 
 @runtime_checkable
@@ -38,6 +37,10 @@ class Data(Protocol):
     def x_train(self) -> np.ndarray: ...
     @property
     def y_train(self) -> np.ndarray: ...
+    @property
+    def x_validation(self) -> np.ndarray: ...
+    @property
+    def y_validation(self) -> np.ndarray: ...
     @property
     def x_test(self) -> np.ndarray: ...
     @property
@@ -79,18 +82,22 @@ class Epoch:
     Attributes:
         epoch: from 1.
         loss: mean over the epoch.
-        train_accuracy: mean over the epoch, as training went on.
-        test_accuracy: on the held-out images at the epoch's end, in inference mode.
+        train_accuracy: mean over the epoch, as training went on, on images as they were after augmentation.
+        validation_accuracy: on the validation images at the epoch's end, in inference mode; None if there are none.
+        test_accuracy: the same on the test images.
         learning_rate: at the epoch's end.
         seconds: wall-clock time [s].
+        waited: time in which a step waited for its batch [s].
     """
 
     epoch: int
     loss: float
     train_accuracy: float
+    validation_accuracy: float | None
     test_accuracy: float
     learning_rate: float
     seconds: float
+    waited: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,15 +105,19 @@ class TrainResult:
     """What a training came to.
 
     Attributes:
-        accuracy: on the held-out images, in inference mode.
+        accuracy: on the test images, in inference mode.
+        validation_accuracy: the same on the validation images; None if there are none.
         seconds: time of all epochs, those before a resume included [s].
         epochs: how many were trained.
+        kept: epoch whose weights became the model.
         history: one entry an epoch.
     """
 
     accuracy: float
+    validation_accuracy: float | None
     seconds: float
     epochs: int
+    kept: int
     history: tuple[Epoch, ...]
 
 
@@ -123,73 +134,118 @@ def train(
     """Trains a network in place.
 
     Writes `checkpoints/` and `metrics.jsonl` in the output folder. Interrupted at any moment and resumed, it comes
-    to the same weights as uninterrupted, bit for bit, on the same machine.
+    to the same weights as uninterrupted, bit for bit, on the same machine. Of several processes that train
+    together, the first one writes.
 
     Args:
         network: freshly built; its weights are overwritten by those of a checkpoint.
-        data: training and held-out images.
+        data: training, validation and test images.
         config: how to train.
-        seed: of shuffles and augmentation.
+        seed: of shuffles, augmentation and dropout.
         out_dir: output folder.
         resume: go on from the last checkpoint, if there is one; else old checkpoints are removed.
         observer: is told the progress every few steps.
 
     Raises:
-        ConfigError: fewer images than a batch; the training diverged; the checkpoint is of another configuration.
+        ConfigError: the options do not go with the data or the machine; the training diverged; the checkpoint is of
+            another configuration.
         ArtifactError: a checkpoint cannot be written or read.
     """
+    check_training(config, data)
     steps = steps_an_epoch(config, len(data.x_train))
+    mesh = Mesh(np.array(jax.devices()[: config.devices]), (AXIS,))
     schedule = learning_rate(config, steps * config.epochs)
-    optimizer = optax.sgd(schedule, momentum=0.9) if config.optimizer == "sgd" else optax.adam(schedule)
-    graphdef, params, state = nnx.split(network, nnx.Param, ...)
-    moments = optimizer.init(params)
+    optimizer = make_optimizer(config, schedule)
+    state = start(network, optimizer, config)
     history: list[Epoch] = []
+    writes = jax.process_index() == 0
     checkpoints = Checkpoints(out_dir / "checkpoints", _fingerprint(network, config, seed, data))
     if resume:
-        found = checkpoints.load((params, state, moments))
+        found = checkpoints.load(state)
         if found is not None:
-            (params, state, moments), entries = found
+            state, entries = found
             history = [Epoch(**entry) for entry in entries]
-    else:
+    elif writes:
         checkpoints.clear()
-    step = jax.jit(_make_step(graphdef, optimizer, config), donate_argnums=(0, 1, 2))
+    state = jax.device_put(state, NamedSharding(mesh, PartitionSpec()))
+    step = make_step(network, optimizer, config, steps=steps * config.epochs, seed=seed, mesh=mesh)
 
-    _write_metrics(out_dir, history)  # now, so that a folder that cannot be written is found before an hour's work
+    if writes:
+        _write_metrics(out_dir, history)  # now, so that a folder that cannot be written is found before an hour's work
     for epoch in range(len(history), config.epochs):
-        start = time.perf_counter()
+        begin = time.perf_counter()
         report = _Report(config, epoch, steps, observer)
-        for number, (x, y) in enumerate(batches(data, config, seed, epoch), 1):
-            params, state, moments, loss, right = step(params, state, moments, x, y)
-            if not report.add(number, loss, right):
-                nnx.update(network, params, state)
-                raise ConfigError(
-                    f"training diverged in epoch {epoch + 1}, step {number} of {steps}: the first tensor that is not "
-                    f"finite is {network.first_nonfinite() or 'the loss'}; "
-                    f"lower train.learning_rate ({config.learning_rate})"
-                )
-        nnx.update(network, params, state)
+        source = batches(data.x_train, data.y_train, config.batch, seed=seed, epoch=epoch)
+        with ahead(dealt(batch, mesh) for batch in source) as ready:
+            for number, (x, y) in enumerate(ready, 1):
+                state, result = step(state, x, y, np.int32(epoch * steps + number - 1))
+                if not report.add(number, result):
+                    nnx.update(network, _local(state.params), _local(state.others))
+                    raise ConfigError(
+                        f"training diverged in epoch {epoch + 1}, step {number} of {steps}: the first tensor that is "
+                        f"not finite is {network.first_nonfinite() or 'the loss'}; "
+                        f"lower train.learning_rate ({config.learning_rate})"
+                    )
+        trained(_local(state), network)
+        if config.ema:
+            calibrate(network, data, config, seed)
         history.append(
             Epoch(
                 epoch=epoch + 1,
                 loss=report.total_loss / steps,
                 train_accuracy=report.total_right / (steps * config.batch),
-                test_accuracy=accuracy(network, data.x_test, data.y_test),
+                validation_accuracy=accuracy(network, data.x_validation, data.y_validation),
+                test_accuracy=accuracy(network, data.x_test, data.y_test) or 0.0,
                 learning_rate=np.asarray(schedule(steps * (epoch + 1) - 1)).item(),
-                seconds=time.perf_counter() - start,
+                seconds=time.perf_counter() - begin,
+                waited=ready.waited,
             )
         )
-        if (epoch + 1) % config.checkpoint_every == 0 or epoch + 1 == config.epochs:
-            checkpoints.save(epoch + 1, (params, state, moments), [asdict(entry) for entry in history])
-        _write_metrics(out_dir, history)
+        if writes:
+            entries = [asdict(entry) for entry in history]
+            if _best(history) == epoch + 1 and config.keep == "best":
+                checkpoints.save_best(epoch + 1, _local(state), entries)
+            if (epoch + 1) % config.checkpoint_every == 0 or epoch + 1 == config.epochs:
+                checkpoints.save(epoch + 1, _local(state), entries)
+            _write_metrics(out_dir, history)
 
-    nnx.update(network, params, state)
+    best = _best(history)
+    kept = config.epochs
+    if config.keep == "best" and best is not None and best != config.epochs:
+        kept = best
+        trained(checkpoints.load_best(best, _local(state)), network)
+    else:
+        trained(_local(state), network)
     calibrate(network, data, config, seed)
     return TrainResult(
-        accuracy=accuracy(network, data.x_test, data.y_test),
+        accuracy=accuracy(network, data.x_test, data.y_test) or 0.0,
+        validation_accuracy=accuracy(network, data.x_validation, data.y_validation),
         seconds=sum(entry.seconds for entry in history),
         epochs=len(history),
+        kept=kept,
         history=tuple(history),
     )
+
+
+def check_training(config: TrainConfig, data: Data) -> None:
+    """Checks options that depend on the data or the machine.
+
+    Raises:
+        ConfigError: they do not go with it.
+    """
+    steps_an_epoch(config, len(data.x_train))
+    if config.keep == "best" and len(data.x_validation) == 0:
+        raise ConfigError(
+            "train.keep: best needs validation images, which choose the epoch; set data.validation, for example to "
+            "0.1, or keep the last"
+        )
+    if config.weight_decay and config.optimizer != "adamw":
+        raise ConfigError(f"train.weight_decay: is for optimizer adamw, the optimizer is {config.optimizer}")
+    there = len(jax.devices())
+    if config.devices > there:
+        raise ConfigError(f"train.devices: {config.devices} asked for, JAX finds {there} ({jax.devices()[0].platform})")
+    if config.batch % config.devices:
+        raise ConfigError(f"train.batch: {config.batch} images cannot be dealt to {config.devices} devices evenly")
 
 
 def steps_an_epoch(config: TrainConfig, images: int) -> int:
@@ -203,9 +259,9 @@ def steps_an_epoch(config: TrainConfig, images: int) -> int:
     return images // config.batch
 
 
-def accuracy(network: Network, x: np.ndarray, y: np.ndarray) -> float:
-    """Returns the share of images that the network, in inference mode, classifies rightly."""
-    return float((network.classify(x) == y).mean())
+def accuracy(network: Network, x: np.ndarray, y: np.ndarray) -> float | None:
+    """Returns the share of images that the network, in inference mode, classifies rightly; None of no images."""
+    return float((network.classify(x) == y).mean()) if len(x) else None
 
 
 def calibrate(network: Network, data: Data, config: TrainConfig, seed: int) -> None:
@@ -213,58 +269,26 @@ def calibrate(network: Network, data: Data, config: TrainConfig, seed: int) -> N
     graphdef, state = nnx.split(network)
 
     @jax.jit
-    def observe(state: Any, x: Array, momentum: Float[Array, ""] | float) -> Any:
+    def observe(state: Any, x: Array, momentum: Float[Array, ""]) -> Any:
         model = nnx.merge(graphdef, state)
-        model.training_scores(x, momentum)
+        model.training_scores(x, Training(momentum=momentum, dtype=np.dtype(config.precision)))
         return nnx.state(model)
 
-    for i, (x, _) in enumerate(batches(data, config, seed, config.epochs)):
-        if i == config.calibrate_batches:
-            break
+    chosen = batches(data.x_train, data.y_train, config.batch, seed=seed, epoch=config.epochs)
+    for i, (x, _) in enumerate(islice(chosen, config.calibrate_batches)):
         state = observe(state, x, np.float32(i / (i + 1)))
     nnx.update(network, state)
 
 
-def batches(data: Data, config: TrainConfig, seed: int, epoch: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Yields the batches of an epoch; shuffle and augmentation depend on the seed and the epoch alone."""
-    rng = np.random.default_rng([seed, _SHUFFLE, epoch])
-    order = rng.permutation(len(data.x_train))
-    for start in range(0, len(order) - config.batch + 1, config.batch):
-        chosen = order[start : start + config.batch]
-        x = data.x_train[chosen]
-        if config.augment == "shift":
-            x = shifted(x, rng.integers(-config.shift, config.shift + 1, (2, config.batch)))
-        yield x, data.y_train[chosen].astype(np.int32)
+def _best(history: list[Epoch]) -> int | None:
+    """Returns the first epoch of the highest validation accuracy, None without validation images."""
+    rated = [(entry.validation_accuracy, -entry.epoch) for entry in history if entry.validation_accuracy is not None]
+    return -max(rated)[1] if rated else None
 
 
-def shifted(x: np.ndarray, offsets: Int[np.ndarray, "2 images"]) -> np.ndarray:
-    """Returns each image moved by its offset in x and y, with zeros moved in.
-
-    >>> shifted(np.arange(1, 5).reshape(1, 2, 2, 1), np.array([[1], [0]]))[0, :, :, 0]
-    array([[0, 1],
-           [0, 3]])
-    """
-    margin = int(np.abs(offsets).max(initial=0))
-    _, height, width, _ = x.shape
-    padded = np.pad(x, ((0, 0), (margin, margin), (margin, margin), (0, 0)))
-    columns = margin - offsets[0][:, None] + np.arange(width)
-    rows = margin - offsets[1][:, None] + np.arange(height)
-    return padded[np.arange(len(x))[:, None, None], rows[:, :, None], columns[:, None, :]]
-
-
-def learning_rate(config: TrainConfig, steps: int) -> optax.Schedule:
-    """Returns the learning rate as a function of the step."""
-    warmup = round(config.warmup * steps)
-    if config.schedule == "cosine":
-        return optax.warmup_cosine_decay_schedule(
-            0.0 if warmup else config.learning_rate, config.learning_rate, warmup, max(steps, warmup + 1)
-        )
-    cut = optax.piecewise_constant_schedule(config.learning_rate, {round(f * steps): 0.1 for f in config.cuts})
-
-    def stepped(step: Any) -> Any:
-        return cut(step) * jnp.minimum(1.0, step / max(warmup, 1)) if warmup else cut(step)
-
-    return stepped
+def _local(state: Any) -> Any:
+    """Returns arrays that every device has as those of this process's first device."""
+    return jax.tree.map(lambda leaf: leaf.addressable_data(0), state)
 
 
 class _Report:
@@ -274,12 +298,12 @@ class _Report:
         self.total_loss = 0.0
         self.total_right = 0
         self._config, self._epoch, self._steps, self._observer = config, epoch, steps, observer
-        self._pending: list[tuple[Array, Array]] = []
+        self._pending: list[StepResult] = []
         self._since = time.perf_counter()
 
-    def add(self, number: int, loss: Array, right: Array) -> bool:
-        """Takes a step's results; returns False once a loss is found not to be finite."""
-        self._pending.append((loss, right))
+    def add(self, number: int, result: StepResult) -> bool:
+        """Takes what a step tells; returns False once a loss is found not to be finite."""
+        self._pending.append(result)
         if number % REPORT_EVERY and number < self._steps:
             return True
         losses, rights = np.array(jax.device_get(self._pending), np.float64).T
@@ -301,30 +325,6 @@ class _Report:
         )
         self._pending, self._since = [], now
         return True
-
-
-def _make_step(graphdef: nnx.GraphDef, optimizer: optax.GradientTransformation, config: TrainConfig) -> Any:
-    def loss_of(params: Any, state: Any, x: Array, y: Int[Array, " images"]) -> Any:
-        model = nnx.merge(graphdef, params, state, copy=True)  # it changes its variables
-        scores, activations = model.training_scores(x, config.norm_momentum)
-        targets = optax.smooth_labels(jax.nn.one_hot(y, scores.shape[1]), config.label_smoothing)
-        loss = optax.softmax_cross_entropy(scores * config.logit_scale, targets).mean()
-        pressure = sum(jnp.square(mean).sum() for mean in activations)
-        right = (scores.argmax(1) == y).sum()
-        return loss + 0.5 * config.sparsity * pressure, (nnx.split(model, nnx.Param, ...)[2], loss, right)
-
-    def step(params: Any, state: Any, moments: Any, x: Array, y: Array) -> Any:
-        gradients, (state, loss, right) = jax.grad(loss_of, has_aux=True)(params, state, x, y)
-        updates, moments = optimizer.update(gradients, moments, params)
-        model = nnx.merge(graphdef, optax.apply_updates(params, updates), state)
-        model.update()
-        _, params, state = nnx.split(model, nnx.Param, ...)
-        # A spike hides a NaN from the loss, so the parameters are looked at too.
-        finite = jnp.array([jnp.isfinite(leaf).all() for leaf in jax.tree.leaves(params)]).all()
-        loss = jnp.where(finite, loss, jnp.nan)
-        return params, state, moments, loss, right
-
-    return step
 
 
 def _write_metrics(out_dir: Path, history: list[Epoch]) -> None:

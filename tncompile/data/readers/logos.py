@@ -151,8 +151,9 @@ def read_flickr_logos27(source: Source) -> Parts:
         if right > left and bottom > top:  # lines repeat: the six subsets are nested
             boxes.setdefault((name, file), {})[left, top, right, bottom] = None
     for number, line in enumerate(_lines(query), 1):
-        file, tab, name = (part.strip() for part in line.partition("\t"))
-        if not tab or (name not in classes):
+        file, tab, name = line.partition("\t")
+        file, name = file.strip(), name.strip()
+        if not tab or name not in classes:
             raise ArtifactError(f"{query}: line {number}: is {line[:80]!r}, expected a file, a tab and a class")
         if name == NONE:
             boxes.setdefault((name, file), {})
