@@ -277,6 +277,8 @@ def _unpack(archives: list[Path], folder: Path, reporter: Reporter) -> None:
 def _extract(archive: Path, folder: Path) -> None:
     """Unpacks an archive of which nothing may land outside the folder."""
     if archive.suffix != ".zip":
+        if not hasattr(tarfile, "data_filter"):  # before Python 3.11.4
+            raise ArtifactError(f"{archive}: this Python cannot unpack it safely; take 3.11.4 or newer, or unpack it")
         with tarfile.open(archive) as file:
             file.extractall(folder, filter="data")  # refuses paths and links that lead out of it, and devices
         return

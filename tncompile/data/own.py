@@ -33,9 +33,9 @@ def derive_folder(described: Description, config: DataConfig, options: dict[str,
     }
     names = sorted({picture.label for picture in pictures["train"]})
     if len(names) < 2:
+        count = f"{len(names)} class" + ("" if len(names) == 1 else "es")
         raise ArtifactError(
-            f"{found.paths[0]}: has images of {len(names)} class{'es' if len(names) != 1 else ''}, expected a folder of images "
-            "for each of 2 or more"
+            f"{found.paths[0]}: has images of {count}, expected a folder of images for each of 2 or more"
         )
     for part, listed in pictures.items():
         if unknown := sorted({picture.label for picture in listed} - set(names)):
