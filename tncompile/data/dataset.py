@@ -124,7 +124,8 @@ def read_parts(
             return read_prepared(path)
         except ArtifactError as error:
             _say(reporter, f"{error}; it is made again")
-    kept = found.layout.slow and limits == (None, None)
+    # Sounds are read whole, whatever the limits.
+    kept = found.layout.slow and (limits == (None, None) or spec.front_end is not None)
     if kept:
         path = prepared_path(spec, found, options, to_write=True)
     parts, provenance = read_original(spec, found, options, limits, reporter)

@@ -12,6 +12,7 @@ from tncompile.config.base import Config
 from tncompile.config.data import DataConfig
 from tncompile.config.experiment import parse_config
 from tncompile.config.yaml import KeyPath, load_yaml
+from tncompile.data.speech.mfcc import FrontEnd
 from tncompile.errors import ConfigError
 from tncompile.share import share
 
@@ -125,6 +126,7 @@ class DatasetSpec(Description):
     splits: dict[str, int] = Field(
         description="how many there are in `train`, `test`, and `validation` if there is one"
     )
+    front_end: FrontEnd | None = Field(default=None, description="of a set of sounds: how they become images")
 
     @model_validator(mode="after")
     def _check(self) -> DatasetSpec:
@@ -132,6 +134,13 @@ class DatasetSpec(Description):
             raise ValueError(f"class_names: must be {self.classes}, got {len(self.class_names)}")
         if self.pixel_max >= 1 << self.input_bits:
             raise ValueError(f"pixel_max: {self.pixel_max} does not fit {self.input_bits} bits")
+        if self.front_end is not None:
+            _, height, channels = self.in_shape
+            orders, coefficients = self.front_end.deltas + 1, self.front_end.coefficients
+            if (height, channels) not in ((coefficients, orders), (coefficients * orders, 1)):
+                raise ValueError(
+                    f"in_shape: {height} rows, {channels} channels do not hold {orders} × {coefficients} coefficients"
+                )
         for where, splits in {
             "splits": self.splits,
             **{n: x.splits for n, x in self.layouts.items() if x.splits},
@@ -178,6 +187,17 @@ def load_spec(config: DataConfig) -> DatasetSpec:
     if config.name in DERIVED:
         values = values | DERIVED[config.name](described, config, options)
     return parse_config(DatasetSpec, values, "", places)
+
+
+def front_end(spec: DatasetSpec) -> FrontEnd:
+    """Returns how the sounds of a data set become images.
+
+    Raises:
+        ConfigError: the description does not say it.
+    """
+    if spec.front_end is None:
+        raise ConfigError(f"{spec.name}: its dataset.yaml has no front_end, which the reader of its layout needs")
+    return spec.front_end
 
 
 def _document(name: str) -> tuple[dict[str, Any], dict[KeyPath, str]]:
