@@ -1,37 +1,135 @@
-"""Writes the tables of keys in docs/yaml.md anew, from the configuration models themselves: `python docs/build.py`."""
+"""Writes the tables of the documentation anew: `python docs/build.py`.
+
+Tables of keys come from the configuration models, tables of results from the files in `experiments/results`. A page says where
+it wants one by two comments, the first of which names it; see `tables` for the names.
+"""
 
 from __future__ import annotations
 
+import json
 import re
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from passes.default_pipeline import DEFAULT_PIPELINE
 from tncompile.config.experiment import Experiment
 from tncompile.config.reference import markdown
+from tncompile.data.spec import load_description
 
-PAGE = Path(__file__).parent / "yaml.md"
+ROOT = Path(__file__).parents[1]
+RESULTS = ROOT / "experiments" / "results"
+PAPER = ROOT / "experiments" / "paper.json"
+"""Figures of the paper, a row each, with their source."""
 
-_TABLE = re.compile(r"(<!-- keys of (?P<what>\S+), by docs/build\.py -->\n).*?(<!-- end -->)", re.DOTALL)
+PAGES = (ROOT / "docs" / "yaml.md", *sorted((ROOT / "experiments").glob("*.md")))
+"""Pages that may have places for tables."""
+
+_TABLE = re.compile(r"(<!-- (?P<what>[^>]+), by docs/build\.py -->\n).*?(<!-- end -->)", re.DOTALL)
+
+_HEAD = ("data", "chip accuracy", "of training, test images", "cores", "trained in", "spikes that differ")
 
 
 def tables() -> dict[str, str]:
-    """Returns the table of each part of an experiment, by the name that the page has for it."""
-    passes = {p.name: markdown(p.config, f"compile.{p.name}.") for p in DEFAULT_PIPELINE if p.config.model_fields}
-    return {"experiment": markdown(Experiment), **passes}
+    """Returns all tables by name.
+
+    `keys of experiment` and `keys of PASS` list configuration keys, `results` has a line for each row of the paper, and
+    `results of ROW` for each experiment of that row.
+    """
+    keys = {"experiment": markdown(Experiment)}
+    keys |= {p.name: markdown(p.config, f"compile.{p.name}.") for p in DEFAULT_PIPELINE if p.config.model_fields}
+    rows = json.loads(PAPER.read_text(encoding="utf-8"))["rows"]
+    results = {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in sorted(RESULTS.glob("*.json"))}
+    return {
+        **{f"keys of {name}": table for name, table in keys.items()},
+        "results": overview(rows, results),
+        **{f"results of {row['row']}": row_table(row, results) for row in rows},
+    }
 
 
-def filled(page: str) -> str:
+def overview(rows: Sequence[Mapping[str, Any]], results: Mapping[str, Mapping[str, Any]]) -> str:
+    """Returns the table of all rows of the paper: its figures, and beside them each trained experiment's."""
+    head = ("row", "accuracy, cores in the paper", "experiment", *_HEAD)
+    lines = []
+    for row in rows:
+        first = (f"[{row['title']}]({row['row']}.md)", f"{percent(row['accuracy'])}, {row['cores']:,}")
+        found = [name for name in experiments_of(row["row"]) if name in results or _untrained(name) in results]
+        lines += [(*(first if name == found[0] else ("", "")), *figures(name, results)) for name in found]
+    return _markdown(head, lines)
+
+
+def row_table(row: Mapping[str, Any], results: Mapping[str, Mapping[str, Any]]) -> str:
+    """Returns the table of a row of the paper: its figures, and below them those of each of our experiments."""
+    paper = ("the paper", "the whole data set", percent(row["accuracy"]), "–", f"{row['cores']:,}", "–", "–")
+    return _markdown(("", *_HEAD), [paper, *(figures(name, results) for name in experiments_of(row["row"]))])
+
+
+def experiments_of(row: str) -> list[str]:
+    """Returns the names of the experiments of a row of the paper, those for a whole chip first."""
+    kinds = ("1chip", "small")
+    found = [path.stem for path in (ROOT / "experiments").glob(f"{row}_*.yaml")]
+    return [name for kind in kinds for name in sorted(found) if re.fullmatch(rf"{row}(_[a-z]+)?_{kind}", name)]
+
+
+def figures(name: str, results: Mapping[str, Mapping[str, Any]]) -> tuple[str, ...]:
+    """Returns an experiment's line: its name and what `_HEAD` says, from its committed results.
+
+    Without results of a trained net, there are those of its compilation with random weights, or nothing.
+    """
+    of = results.get(name) or results.get(_untrained(name))
+    link = f"[`{name}`]({name}.yaml)"
+    if of is None:
+        return (link, *("not run" for _ in _HEAD))
+    cores = f"{of['compile']['cores']:,}"
+    differing = "–"
+    if "simulate" in of:
+        differing = f"{of['simulate']['mismatched_spikes']:,} in {of['simulate']['frames']:,} frames"
+    if "train" not in of:
+        return (link, "random weights", "not trained: needs a GPU", "–", cores, "–", differing)
+    trained, simulated = of["train"], of["simulate"]
+    title = load_description(of["experiment"]["data"]["name"]).title
+    data = f"{title}: {trained['data']['kind']}"
+    time = f"{trained['epochs']} epochs, {trained['seconds'] / 60:.1f} min"
+    images = f"{trained['images']:,}, {simulated['frames']:,}"
+    return (link, data, f"**{percent(simulated['accuracy'])}**", images, cores, time, differing)
+
+
+def percent(share: float) -> str:
+    """Returns a share as text in per cent."""
+    return f"{100 * share:.2f} %"
+
+
+def filled(page: str, made: Mapping[str, str]) -> str:
     """Returns the page with its tables brought up to date.
 
     Raises:
-        ValueError: a table has no place in the page, or a place has no table.
+        ValueError: a place has no table.
     """
-    made = tables()
-    places = [match["what"] for match in _TABLE.finditer(page)]
-    if sorted(places) != sorted(made):
-        raise ValueError(f"{PAGE.name}: has places for {sorted(places)}, there are tables of {sorted(made)}")
-    return _TABLE.sub(lambda match: f"{match[1]}\n{made[match['what']]}\n{match[3]}", page)
+
+    def fill(match: re.Match[str]) -> str:
+        if match["what"] not in made:
+            raise ValueError(f"a page has a place for {match['what']}, there are tables of {sorted(made)}")
+        return f"{match[1]}\n{made[match['what']]}\n{match[3]}"
+
+    return _TABLE.sub(fill, page)
+
+
+def places(page: str) -> list[str]:
+    """Returns the names of the tables that a page has places for."""
+    return [match["what"] for match in _TABLE.finditer(page)]
+
+
+def _untrained(name: str) -> str:
+    return f"{name}_untrained"
+
+
+def _markdown(head: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
+    """Returns a table in Markdown, with a line break at its end as `markdown` has it."""
+    rows = [head, ["---"] * len(head), *lines]
+    return "".join(f"| {' | '.join(row)} |\n" for row in rows)
 
 
 if __name__ == "__main__":
-    PAGE.write_text(filled(PAGE.read_text(encoding="utf-8")), encoding="utf-8")
+    made = tables()
+    for path in PAGES:
+        path.write_text(filled(path.read_text(encoding="utf-8"), made), encoding="utf-8")

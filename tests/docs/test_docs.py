@@ -125,13 +125,54 @@ def test_command_line_page_names_every_command_and_option():
             assert f"`{option}" in text, f"{name}: {option} is not documented"
 
 
-def test_tables_of_keys_are_current():
+@pytest.fixture(scope="module")
+def build():
+    """Returns docs/build.py as a module."""
     spec = importlib.util.spec_from_file_location("docs_build", ROOT / "docs/build.py")
     assert spec is not None and spec.loader is not None
-    build = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(build)
-    page = build.PAGE.read_text(encoding="utf-8")
-    assert build.filled(page) == page, "run python docs/build.py"
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_tables_are_current(build):
+    made = build.tables()
+    for path in build.PAGES:
+        page = path.read_text(encoding="utf-8")
+        assert build.filled(page, made) == page, f"{path.name}: run python docs/build.py"
+
+
+def test_every_table_is_on_a_page(build):
+    shown = [name for path in build.PAGES for name in build.places(path.read_text(encoding="utf-8"))]
+    assert sorted(shown) == sorted(build.tables())
+
+
+def test_a_place_without_a_table_is_an_error(build):
+    with pytest.raises(ValueError, match="a place for results of nothing, there are tables of"):
+        build.filled("<!-- results of nothing, by docs/build.py -->\n<!-- end -->\n", build.tables())
+
+
+def test_tables_of_results_say_what_was_measured_on_what(build):
+    row = {"row": "gtsrb", "title": "GTSRB", "accuracy": 0.965, "cores": 4042}
+    trained = {
+        "experiment": {"data": {"name": "gtsrb"}},
+        "train": {"data": {"kind": "subset"}, "epochs": 3, "seconds": 90.0, "images": 1000},
+        "compile": {"cores": 1234},
+        "simulate": {"accuracy": 0.5, "frames": 200, "mismatched_spikes": 0},
+    }
+    lines = build.row_table(row, {"gtsrb_small": trained}).splitlines()
+    assert lines[2] == "| the paper | the whole data set | 96.50 % | – | 4,042 | – | – |"
+    assert lines[3].startswith("| [`gtsrb_1chip`](gtsrb_1chip.yaml) | not run |")
+    title = "German Traffic Sign Recognition Benchmark: subset"
+    assert lines[4] == (
+        f"| [`gtsrb_small`](gtsrb_small.yaml) | {title} | **50.00 %** | 1,000, 200 | 1,234 | 3 epochs, 1.5 min "
+        "| 0 in 200 frames |"
+    )
+    (line,) = build.overview([row], {"gtsrb_small": trained}).splitlines()[2:]
+    assert line.startswith("| [GTSRB](gtsrb.md) | 96.50 %, 4,042 | [`gtsrb_small`]")
+    untrained = {"compile": {"cores": 3702}}
+    (line,) = build.overview([row], {"gtsrb_1chip_untrained": untrained}).splitlines()[2:]
+    assert "| not trained: needs a GPU | – | 3,702 |" in line
 
 
 @pytest.mark.parametrize("block", blocks(ROOT / "docs/yaml.md", "yaml"))
