@@ -1,7 +1,7 @@
 """Writes the tables of the documentation anew: `python docs/build.py`.
 
-Tables of keys come from the configuration models, tables of results from the files in `experiments/results`. A page says where
-it wants one by two comments, the first of which names it; see `tables` for the names.
+Tables of keys come from the configuration models, tables of results from the files in `experiments/results`. A page
+says where it wants one by two comments, the first of which names it; see `tables` for the names.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import Field, field_validator
 
@@ -37,6 +37,12 @@ class DataConfig(Config):
         lt=1,
         description="share of the training groups that is held out for validation; with a data set that ships "
         "validation images, any share above 0 takes just these",
+    )
+
+    contrast: Literal["none", "stretch"] = Field(
+        default="none",
+        description="stretch: each image's range of brightness, but for its darkest and brightest 2 %, becomes the "
+        "whole range of pixels, all channels alike, before anything else is done with it",
     )
 
     @field_validator("name")

@@ -14,6 +14,7 @@ from jaxtyping import Int32, UInt
 
 from tncompile.config.data import DataConfig
 from tncompile.data.cache import prepared_path, read_prepared, write_prepared
+from tncompile.data.contrast import stretched
 from tncompile.data.files import Found, files_in, find_files
 from tncompile.data.layouts import LAYOUTS
 from tncompile.data.parts import Part, Parts, Source, named_parts
@@ -71,14 +72,21 @@ def load_dataset(config: DataConfig, reporter: Reporter | None = None) -> Datase
         train, validation = _chosen(train, ~held), _chosen(train, held)
     return Dataset(
         spec=spec,
-        x_train=np.ascontiguousarray(train.x[: config.train_limit]),
+        x_train=_seen(train.x[: config.train_limit], spec, config),
         y_train=train.y[: config.train_limit].astype(np.int32),
-        x_validation=validation.x,
+        x_validation=_seen(validation.x, spec, config),
         y_validation=validation.y.astype(np.int32),
-        x_test=np.ascontiguousarray(parts.test.x[: config.test_limit]),
+        x_test=_seen(parts.test.x[: config.test_limit], spec, config),
         y_test=parts.test.y[: config.test_limit].astype(np.int32),
         provenance=provenance,
     )
+
+
+def _seen(
+    x: UInt[np.ndarray, "images y x channels"], spec: DatasetSpec, config: DataConfig
+) -> UInt[np.ndarray, "images y x channels"]:
+    """Returns pixels as the network is to see them, in the order of memory that is read fastest."""
+    return np.ascontiguousarray(stretched(x, spec.pixel_max) if config.contrast == "stretch" else x)
 
 
 def find_chosen(spec: DatasetSpec, config: DataConfig) -> tuple[Found, dict[str, Any]]:

@@ -1,0 +1,56 @@
+"""The experiments of the paper's rows: their nets fit the data, and in the paper's number of cores."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from tncompile.config.experiment import load_experiment
+from tncompile.data import load_spec
+from tncompile.ir import CoreGraph
+from tncompile.nn import export_network
+from tncompile.pipeline import DEFAULT_PIPELINE, check_capacity, pass_configs
+from tncompile.share import share
+from tncompile.workflow import build_model
+
+EXPERIMENTS = share("experiments")
+ROWS = json.loads((EXPERIMENTS / "paper.json").read_text(encoding="utf-8"))["rows"]
+SMALL = sorted(path.stem for path in EXPERIMENTS.glob("*_small.yaml"))
+
+
+def exported(name: str):
+    experiment = load_experiment(EXPERIMENTS / f"{name}.yaml")
+    return experiment, export_network(build_model(experiment, load_spec(experiment.data)), name)
+
+
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: row["row"])
+def test_the_network_for_one_chip_takes_no_more_cores_than_the_papers(row):
+    experiment, stage = exported(f"{row['row']}_1chip")
+    configs = pass_configs(experiment.compile)
+    for step in DEFAULT_PIPELINE:
+        stage = step.run(stage, experiment.arch, configs[step.name], seed=experiment.seed)
+        if isinstance(stage, CoreGraph):
+            break
+    assert isinstance(stage, CoreGraph)
+    assert 0.85 * row["cores"] <= stage.cores <= row["cores"]
+    assert experiment.arch.chips == 1
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_the_small_network_fits_one_chip(name):
+    experiment, net = exported(name)
+    assert experiment.arch.chips == 1
+    check_capacity(net, experiment.arch, pass_configs(experiment.compile), seed=experiment.seed)
+
+
+def test_each_row_has_a_small_experiment_and_a_page():
+    for row in ROWS:
+        assert f"{row['row']}_small" in SMALL
+        assert (EXPERIMENTS / f"{row['row']}.md").is_file()
+
+
+@pytest.mark.parametrize("name", [*(f"{row['row']}_1chip" for row in ROWS), *SMALL])
+def test_every_class_has_the_same_number_of_features(name):
+    experiment = load_experiment(EXPERIMENTS / f"{name}.yaml")
+    assert experiment.net.layers[-1].features % load_spec(experiment.data).classes == 0
