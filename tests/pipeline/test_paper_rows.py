@@ -6,9 +6,9 @@ import json
 
 import pytest
 
-from tncompile.config.experiment import load_experiment
+from tncompile.config.experiment import Experiment, load_experiment
 from tncompile.data import load_spec
-from tncompile.ir import CoreGraph
+from tncompile.ir import CoreGraph, LogicalNet
 from tncompile.nn import export_network
 from tncompile.pipeline import DEFAULT_PIPELINE, check_capacity, pass_configs
 from tncompile.share import share
@@ -19,29 +19,38 @@ ROWS = json.loads((EXPERIMENTS / "paper.json").read_text(encoding="utf-8"))["row
 SMALL = sorted(path.stem for path in EXPERIMENTS.glob("*_small.yaml"))
 
 
-def exported(name: str):
-    experiment = load_experiment(EXPERIMENTS / f"{name}.yaml")
-    return experiment, export_network(build_model(experiment, load_spec(experiment.data)), name)
+def exported(experiment: Experiment) -> LogicalNet:
+    return export_network(build_model(experiment, load_spec(experiment.data)), experiment.name)
 
 
-@pytest.mark.parametrize("row", ROWS, ids=lambda row: row["row"])
-def test_the_network_for_one_chip_takes_no_more_cores_than_the_papers(row):
-    experiment, stage = exported(f"{row['row']}_1chip")
-    configs = pass_configs(experiment.compile)
+def packed(experiment: Experiment) -> CoreGraph:
+    """Returns the cores of the experiment's net with random weights, not placed, which takes longer than all before."""
+    stage, configs = exported(experiment), pass_configs(experiment.compile)
     for step in DEFAULT_PIPELINE:
         stage = step.run(stage, experiment.arch, configs[step.name], seed=experiment.seed)
         if isinstance(stage, CoreGraph):
-            break
-    assert isinstance(stage, CoreGraph)
-    assert 0.85 * row["cores"] <= stage.cores <= row["cores"]
+            return stage
+    raise AssertionError("no pass gives a core graph")
+
+
+@pytest.mark.parametrize("row", [row for row in ROWS if row["row"] != "svhn"], ids=lambda row: row["row"])
+def test_the_network_for_one_chip_takes_no_more_cores_than_the_papers(row):
+    experiment = load_experiment(EXPERIMENTS / f"{row['row']}_1chip.yaml")
+    assert 0.85 * row["cores"] <= packed(experiment).cores <= row["cores"]
     assert experiment.arch.chips == 1
+
+
+def test_svhn_has_the_network_of_cifar10():
+    svhn, cifar10 = (load_experiment(EXPERIMENTS / f"{row}_1chip.yaml") for row in ("svhn", "cifar10"))
+    assert (svhn.net, svhn.arch, svhn.compile) == (cifar10.net, cifar10.arch, cifar10.compile)
+    assert load_spec(svhn.data).in_shape == load_spec(cifar10.data).in_shape
 
 
 @pytest.mark.parametrize("name", SMALL)
 def test_the_small_network_fits_one_chip(name):
-    experiment, net = exported(name)
+    experiment = load_experiment(EXPERIMENTS / f"{name}.yaml")
     assert experiment.arch.chips == 1
-    check_capacity(net, experiment.arch, pass_configs(experiment.compile), seed=experiment.seed)
+    check_capacity(exported(experiment), experiment.arch, pass_configs(experiment.compile), seed=experiment.seed)
 
 
 def test_each_row_has_a_small_experiment_and_a_page():
