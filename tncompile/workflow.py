@@ -274,7 +274,7 @@ def _model_meta(experiment: Experiment, spec: DatasetSpec, trained: bool) -> dic
     """Returns what a model file says of its origin; only a model of the same origin may be compiled."""
     settings = resolved(experiment)
     data = {"name": spec.name, "in_shape": list(spec.in_shape), "classes": spec.classes}
-    if experiment.data.contrast != "none":
+    if experiment.data.contrast != "none":  # named only then: a model file from before it had a name is one of none
         data["contrast"] = experiment.data.contrast
     training = {"train_limit": experiment.data.train_limit, "train": settings["train"]} if trained else {}
     return {"trained": trained, "seed": experiment.seed, "net": settings["net"], "data": data, **training}
