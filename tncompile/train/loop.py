@@ -19,11 +19,13 @@ from jaxtyping import Array, Float
 from tncompile.config.train import TrainConfig
 from tncompile.errors import ConfigError
 from tncompile.ir.io import atomic_write
+from tncompile.nn.float_network import FloatNetwork
 from tncompile.nn.layers import Training
 from tncompile.nn.network import Network
 from tncompile.train.batches import ahead, batches, dealt
 from tncompile.train.checkpoint import Checkpoints
-from tncompile.train.step import AXIS, StepResult, learning_rate, make_optimizer, make_step, start, trained
+from tncompile.train.processes import from_first, together
+from tncompile.train.step import AXIS, StepResult, Teacher, learning_rate, make_optimizer, make_step, start, trained
 
 REPORT_EVERY = 10
 """Steps between calls of the observer, where the host waits for the device."""
@@ -121,8 +123,9 @@ class TrainResult:
     history: tuple[Epoch, ...]
 
 
+@together()
 def train(
-    network: Network,
+    network: Network | FloatNetwork,
     data: Data,
     config: TrainConfig,
     *,
@@ -130,6 +133,7 @@ def train(
     out_dir: Path,
     resume: bool = False,
     observer: Observer = lambda progress: None,
+    teacher: Teacher | None = None,
 ) -> TrainResult:
     """Trains a network in place.
 
@@ -145,11 +149,13 @@ def train(
         out_dir: output folder.
         resume: go on from the last checkpoint, if there is one; else old checkpoints are removed.
         observer: is told the progress every few steps.
+        teacher: whom the network learns from as `config.teacher` says; None: from the labels alone.
 
     Raises:
         ConfigError: the options do not go with the data or the machine; the training diverged; the checkpoint is of
             another configuration.
         ArtifactError: a checkpoint cannot be written or read.
+        TnCompileError: another process has ended.
     """
     check_training(config, data)
     steps = steps_an_epoch(config, len(data.x_train))
@@ -159,20 +165,21 @@ def train(
     state = start(network, optimizer, config)
     history: list[Epoch] = []
     writes = jax.process_index() == 0
-    checkpoints = Checkpoints(out_dir / "checkpoints", _fingerprint(network, config, seed, data))
-    if resume:
+    checkpoints = Checkpoints(out_dir / "checkpoints", _fingerprint(network, config, seed, data, teacher))
+    if writes and resume:
         found = checkpoints.load(state)
         if found is not None:
             state, entries = found
             history = [Epoch(**entry) for entry in entries]
     elif writes:
         checkpoints.clear()
+    done, state = from_first((np.int32(len(history)), state))
     state = jax.device_put(state, NamedSharding(mesh, PartitionSpec()))
-    step = make_step(network, optimizer, config, steps=steps * config.epochs, seed=seed, mesh=mesh)
+    step = make_step(network, optimizer, config, steps=steps * config.epochs, seed=seed, mesh=mesh, teacher=teacher)
 
     if writes:
         _write_metrics(out_dir, history)  # now, so that a folder that cannot be written is found before an hour's work
-    for epoch in range(len(history), config.epochs):
+    for epoch in range(int(done), config.epochs):
         begin = time.perf_counter()
         report = _Report(config, epoch, steps, observer)
         source = batches(data.x_train, data.y_train, config.batch, seed=seed, epoch=epoch)
@@ -209,13 +216,12 @@ def train(
                 checkpoints.save(epoch + 1, _local(state), entries)
             _write_metrics(out_dir, history)
 
-    best = _best(history)
-    kept = config.epochs
-    if config.keep == "best" and best is not None and best != config.epochs:
-        kept = best
-        trained(checkpoints.load_best(best, _local(state)), network)
-    else:
-        trained(_local(state), network)
+    kept, state = config.epochs, _local(state)
+    if writes and config.keep == "best":
+        kept = _best(history) or kept
+        if kept != config.epochs:
+            state = checkpoints.load_best(kept, state)
+    trained(from_first(state), network)
     calibrate(network, data, config, seed)
     return TrainResult(
         accuracy=accuracy(network, data.x_test, data.y_test) or 0.0,
@@ -241,7 +247,11 @@ def check_training(config: TrainConfig, data: Data) -> None:
         )
     if config.weight_decay and config.optimizer != "adamw":
         raise ConfigError(f"train.weight_decay: is for optimizer adamw, the optimizer is {config.optimizer}")
-    there = len(jax.devices())
+    there, processes = len(jax.devices()), jax.process_count()
+    if processes > 1 and config.devices != there:
+        raise ConfigError(
+            f"train.devices: {config.devices}, but {processes} processes bring {there} devices; set it to {there}"
+        )
     if config.devices > there:
         raise ConfigError(f"train.devices: {config.devices} asked for, JAX finds {there} ({jax.devices()[0].platform})")
     if config.batch % config.devices:
@@ -259,12 +269,12 @@ def steps_an_epoch(config: TrainConfig, images: int) -> int:
     return images // config.batch
 
 
-def accuracy(network: Network, x: np.ndarray, y: np.ndarray) -> float | None:
+def accuracy(network: Network | FloatNetwork, x: np.ndarray, y: np.ndarray) -> float | None:
     """Returns the share of images that the network, in inference mode, classifies rightly; None of no images."""
     return float((network.classify(x) == y).mean()) if len(x) else None
 
 
-def calibrate(network: Network, data: Data, config: TrainConfig, seed: int) -> None:
+def calibrate(network: Network | FloatNetwork, data: Data, config: TrainConfig, seed: int) -> None:
     """Measures the batch-norm statistics again, as plain means over training batches, with the final weights."""
     graphdef, state = nnx.split(network)
 
@@ -331,24 +341,28 @@ def _write_metrics(out_dir: Path, history: list[Epoch]) -> None:
     atomic_write(out_dir / "metrics.jsonl", "".join(json.dumps(asdict(entry)) + "\n" for entry in history))
 
 
-def _fingerprint(network: Network, config: TrainConfig, seed: int, data: Data) -> dict[str, Any]:
+def _fingerprint(
+    network: Network | FloatNetwork, config: TrainConfig, seed: int, data: Data, teacher: Teacher | None
+) -> dict[str, Any]:
     """Returns what must be the same for a training to be resumed."""
-    layers = (network.transduction, *network.layers)
     shapes = {f"net.{c.name}": [*c.in_shape, *c.kernel, *c.stride, *c.padding, c.features, c.groups]
-              for c in (layer.conv for layer in layers)}  # fmt: skip
-    options = {f"train.{key}": value for key, value in config.model_dump(mode="json").items()}
+              for c in network.convs}  # fmt: skip
+    # How many devices share a batch changes nothing but roundings, so that a training can move to another machine.
+    options = config.model_dump(mode="json", exclude={"devices", "checkpoint_every"})
     return {
         "seed": seed,
         "training images": len(data.x_train),
         "SHA-256 of the training images": _sha256(data.x_train, data.y_train),
-        **options,
+        **{f"train.{key}": value for key, value in options.items()},
         **shapes,
-        "net.hysteresis": network.layers[0].hysteresis,
+        "net.kind": "trinary" if isinstance(network, Network) else "float",
+        "net.hysteresis": network.layers[0].hysteresis if isinstance(network, Network) else None,
+        "SHA-256 of the teacher": _sha256(*jax.tree.leaves(teacher.scorer.arrays)) if teacher else None,
     }
 
 
-def _sha256(*arrays: np.ndarray) -> str:
+def _sha256(*arrays: np.ndarray | Array) -> str:
     sha = hashlib.sha256()
     for array in arrays:
-        sha.update(array.tobytes())
+        sha.update(np.asarray(array).tobytes())
     return sha.hexdigest()
