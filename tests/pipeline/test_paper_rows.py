@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from tncompile.config.experiment import Experiment, load_experiment
+from tncompile.config.experiment import Experiment, load_experiment, resolved
 from tncompile.data import load_spec
 from tncompile.ir import CoreGraph, LogicalNet
 from tncompile.nn import export_network
@@ -63,3 +63,28 @@ def test_each_row_has_a_small_experiment_and_a_page():
 def test_every_class_has_the_same_number_of_features(name):
     experiment = load_experiment(EXPERIMENTS / f"{name}.yaml")
     assert experiment.net.layers[-1].features % load_spec(experiment.data).classes == 0
+
+
+def committed() -> dict[str, dict]:
+    return {
+        path.stem: json.loads(path.read_text(encoding="utf-8")) for path in (EXPERIMENTS / "results").glob("*.json")
+    }
+
+
+def test_no_committed_result_has_a_spike_that_differs():
+    for name, results in committed().items():
+        assert results["simulate"]["mismatched_spikes"] == 0, name
+        assert results["simulate"]["accuracy"] == results["simulate"]["model_accuracy"], name
+        assert not results["commit"].endswith("+"), f"{name} is of files that were changed and not committed"
+
+
+@pytest.mark.parametrize("name", sorted(committed().keys() & set(SMALL)))
+def test_results_are_of_the_experiment_as_it_stands(name):
+    """Keys that came later are not in it; all that are must say the same."""
+    results, now = committed()[name], resolved(load_experiment(EXPERIMENTS / f"{name}.yaml"))
+    for section in ("net", "train", "data", "arch", "compile"):
+        recorded = results["experiment"][section]
+        assert recorded == {key: now[section][key] for key in recorded}
+    assert results["train"]["data"]["kind"] in {"real", "jpeg copy", "subset", "stand-in"}
+    assert all(file["sha256"] for file in results["train"]["data"]["files"].values())
+    assert results["simulate"]["images"] == results["experiment"]["data"]["name"]
