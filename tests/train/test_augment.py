@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import ndimage
 
 from tncompile.config.train import AugmentConfig
-from tncompile.train.augment import augment, cut_out, flipped, mixed, shifted
+from tncompile.train.augment import augment, cut_out, flipped, mixed, shifted, turned
 
 KEY = jax.random.key(3)
 
@@ -32,6 +33,29 @@ def test_shifted_moves_each_image_on_its_own(seed: int) -> None:
                 if 0 <= row - down < 5 and 0 <= column - right < 7:
                     expected[row, column] = image[row - down, column - right]
         np.testing.assert_array_equal(result, expected)
+
+
+@settings(max_examples=10, deadline=None)
+@given(st.integers(0, 2**32 - 1))
+def test_turned_is_as_by_definition(seed: int) -> None:
+    x, rng = images(seed), np.random.default_rng(seed)
+    angles, zooms = rng.uniform(-np.pi, np.pi, len(x)), rng.uniform(0.5, 1.5, len(x))
+    out = np.asarray(turned(jnp.asarray(x), jnp.asarray(angles, jnp.float32), jnp.asarray(zooms, jnp.float32)))
+    middle = np.array([2.0, 3.0])  # y, x
+    for image, result, angle, zoom in zip(x, out, angles, zooms, strict=True):
+        back = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]]) / zoom
+        offset = middle - back @ middle
+        for channel in range(3):
+            plane = image[..., channel].astype(float)
+            expected = ndimage.affine_transform(plane, back, offset, order=1, mode="nearest")
+            np.testing.assert_allclose(result[..., channel], expected, atol=0.02)
+
+
+def test_a_quarter_turn_is_exact() -> None:
+    x = images(5, 2)[:, :5, :5]
+    out = turned(jnp.asarray(x), jnp.array([0, jnp.pi / 2]), jnp.ones(2))
+    np.testing.assert_array_equal(out[0], x[0])
+    np.testing.assert_allclose(out[1], np.rot90(x[1], -1), atol=0.01)  # from x towards y: clockwise, as y points down
 
 
 def test_flipped_mirrors_the_chosen_ones() -> None:
@@ -73,7 +97,7 @@ def test_nothing_is_changed_unless_asked_for() -> None:
 
 def test_all_changes_together_depend_on_the_key_alone() -> None:
     x, targets = jnp.asarray(images(4)), jnp.eye(6)
-    config = AugmentConfig(crop=2, flip=True, cutout=2, mixup=0.4)
+    config = AugmentConfig(crop=2, rotate=20, zoom=0.2, flip=True, cutout=2, mixup=0.4)
     (one, aims), (same, _), (other, _) = (augment(key, x, targets, config) for key in (KEY, KEY, jax.random.key(4)))
     np.testing.assert_array_equal(one, same)
     assert not np.array_equal(one, other)

@@ -17,6 +17,12 @@ class AugmentConfig(Config):
     """How training images are changed at random; all off, as in the paper."""
 
     crop: int = Field(default=0, ge=0, le=64, description="move each image by up to so many, zeros move in [pixel]")
+    rotate: float = Field(
+        default=0.0, ge=0, le=180, description="turn each image by up to so much, either way; edges go on [degree]"
+    )
+    zoom: float = Field(
+        default=0.0, ge=0, lt=1, description="make each image larger or smaller by up to this share; edges go on"
+    )
     flip: bool = Field(default=False, description="mirror half of the images, left to right")
     cutout: int = Field(default=0, ge=0, le=256, description="side of a square that is set to zero [pixel]")
     mixup: float = Field(

@@ -26,6 +26,10 @@ def augment(key: PRNGKeyArray, x: Images, targets: Targets, config: AugmentConfi
     if config.crop:
         offsets = jax.random.randint(keys[0], (2, images), -config.crop, config.crop + 1)
         x = shifted(x, offsets)
+    if config.rotate or config.zoom:
+        # A key of its own, so that the other changes are the same with it and without.
+        turns, sizes = jax.random.uniform(jax.random.fold_in(key, len(keys)), (2, images), minval=-1, maxval=1)
+        x = turned(x, jnp.deg2rad(config.rotate) * turns, 1 + config.zoom * sizes)
     if config.flip:
         x = flipped(x, jax.random.bernoulli(keys[1], 0.5, (images,)))
     if config.cutout:
@@ -51,6 +55,32 @@ def shifted(x: Images, offsets: Int[Array, "2 images"]) -> Images:
     ]
     inside = ((rows >= 0) & (rows < height))[:, :, None] & ((columns >= 0) & (columns < width))[:, None]
     return jnp.where(inside[..., None], moved, 0)
+
+
+def turned(
+    x: Images, angle: Float[Array, " images"], zoom: Float[Array, " images"]
+) -> Float[Array, "images height width channels"]:
+    """Returns each image turned about its middle, from x towards y, and made larger; edge pixels go on outside.
+
+    Bilinear between pixels.
+
+    Args:
+        x: pixels.
+        angle: by how much [rad].
+        zoom: by what factor.
+    """
+    images, height, width, _ = x.shape
+    across, down = jnp.arange(width) - (width - 1) / 2, (jnp.arange(height) - (height - 1) / 2)[:, None]
+    cos, sin = ((f(angle) / zoom)[:, None, None] for f in (jnp.cos, jnp.sin))
+    column = (cos * across + sin * down + (width - 1) / 2).clip(0, width - 1)
+    row = (cos * down - sin * across + (height - 1) / 2).clip(0, height - 1)
+    left, above = (jnp.floor(place).astype(jnp.int32) for place in (column, row))
+    right, below = jnp.minimum(left + 1, width - 1), jnp.minimum(above + 1, height - 1)
+    to_right, to_below = (column - left)[..., None], (row - above)[..., None]
+    one = jnp.arange(images)[:, None, None]
+    upper = x[one, above, left] * (1 - to_right) + x[one, above, right] * to_right
+    lower = x[one, below, left] * (1 - to_right) + x[one, below, right] * to_right
+    return upper * (1 - to_below) + lower * to_below
 
 
 def flipped(x: Images, mirrored: Bool[Array, " images"]) -> Images:
