@@ -15,7 +15,6 @@ from typing import Any
 from passes.default_pipeline import DEFAULT_PIPELINE
 from tncompile.config.experiment import Experiment
 from tncompile.config.reference import markdown
-from tncompile.data.spec import load_description
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "experiments" / "results"
@@ -54,14 +53,14 @@ def overview(rows: Sequence[Mapping[str, Any]], results: Mapping[str, Mapping[st
     for row in rows:
         first = (f"[{row['title']}]({row['row']}.md)", f"{percent(row['accuracy'])}, {row['cores']:,}")
         found = [name for name in experiments_of(row["row"]) if name in results or _untrained(name) in results]
-        lines += [(*(first if name == found[0] else ("", "")), *figures(name, results)) for name in found]
+        lines += [(*(first if name == found[0] else ("", "")), *figures(name, row, results)) for name in found]
     return _markdown(head, lines)
 
 
 def row_table(row: Mapping[str, Any], results: Mapping[str, Mapping[str, Any]]) -> str:
     """Returns the table of a row of the paper: its figures, and below them those of each of our experiments."""
-    paper = ("the paper", "the whole data set", percent(row["accuracy"]), "–", f"{row['cores']:,}", "–", "–")
-    return _markdown(("", *_HEAD), [paper, *(figures(name, results) for name in experiments_of(row["row"]))])
+    paper = ("the paper", f"all of `{row['data']}`", percent(row["accuracy"]), "–", f"{row['cores']:,}", "–", "–")
+    return _markdown(("", *_HEAD), [paper, *(figures(name, row, results) for name in experiments_of(row["row"]))])
 
 
 def experiments_of(row: str) -> list[str]:
@@ -71,8 +70,8 @@ def experiments_of(row: str) -> list[str]:
     return [name for kind in kinds for name in sorted(found) if re.fullmatch(rf"{row}(_[a-z]+)?_{kind}", name)]
 
 
-def figures(name: str, results: Mapping[str, Mapping[str, Any]]) -> tuple[str, ...]:
-    """Returns an experiment's line: its name and what `_HEAD` says, from its committed results.
+def figures(name: str, row: Mapping[str, Any], results: Mapping[str, Mapping[str, Any]]) -> tuple[str, ...]:
+    """Returns the line of an experiment of a row: its name and what `_HEAD` says, from its committed results.
 
     Without results of a trained net, there are those of its compilation with random weights, or nothing.
     """
@@ -87,8 +86,10 @@ def figures(name: str, results: Mapping[str, Mapping[str, Any]]) -> tuple[str, .
     if "train" not in of:
         return (link, "random weights", "not trained: needs a GPU", "–", cores, "–", differing)
     trained, simulated = of["train"], of["simulate"]
-    title = load_description(of["experiment"]["data"]["name"]).title
-    data = f"{title}: {trained['data']['kind']}"
+    own = of["experiment"]["data"]["name"]
+    data = f"`{own}`: {trained['data']['kind']}"
+    if own != row["data"]:
+        data = f"`{own}` in place of `{row['data']}`: {trained['data']['kind']}, but another"
     time = f"{trained['epochs']} epochs, {trained['seconds'] / 60:.1f} min"
     images = f"{trained['images']:,}, {simulated['frames']:,}"
     return (link, data, f"**{percent(simulated['accuracy'])}**", images, cores, time, differing)

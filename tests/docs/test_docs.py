@@ -153,7 +153,7 @@ def test_a_place_without_a_table_is_an_error(build):
 
 
 def test_tables_of_results_say_what_was_measured_on_what(build):
-    row = {"row": "gtsrb", "title": "GTSRB", "accuracy": 0.965, "cores": 4042}
+    row = {"row": "gtsrb", "data": "gtsrb", "title": "GTSRB", "accuracy": 0.965, "cores": 4042}
     trained = {
         "experiment": {"data": {"name": "gtsrb"}},
         "train": {"data": {"kind": "subset"}, "epochs": 3, "seconds": 90.0, "images": 1000},
@@ -161,13 +161,14 @@ def test_tables_of_results_say_what_was_measured_on_what(build):
         "simulate": {"accuracy": 0.5, "frames": 200, "mismatched_spikes": 0},
     }
     lines = build.row_table(row, {"gtsrb_small": trained}).splitlines()
-    assert lines[2] == "| the paper | the whole data set | 96.50 % | – | 4,042 | – | – |"
+    assert lines[2] == "| the paper | all of `gtsrb` | 96.50 % | – | 4,042 | – | – |"
     assert lines[3].startswith("| [`gtsrb_1chip`](gtsrb_1chip.yaml) | not run |")
-    title = "German Traffic Sign Recognition Benchmark: subset"
     assert lines[4] == (
-        f"| [`gtsrb_small`](gtsrb_small.yaml) | {title} | **50.00 %** | 1,000, 200 | 1,234 | 3 epochs, 1.5 min "
+        f"| [`gtsrb_small`](gtsrb_small.yaml) | `gtsrb`: subset | **50.00 %** | 1,000, 200 | 1,234 | 3 epochs, 1.5 min "
         "| 0 in 200 frames |"
     )
+    (other,) = build.overview([row | {"data": "svhn"}], {"gtsrb_small": trained}).splitlines()[2:]
+    assert "| `gtsrb` in place of `svhn`: subset, but another |" in other
     (line,) = build.overview([row], {"gtsrb_small": trained}).splitlines()[2:]
     assert line.startswith("| [GTSRB](gtsrb.md) | 96.50 %, 4,042 | [`gtsrb_small`]")
     untrained = {"compile": {"cores": 3702}}
