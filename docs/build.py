@@ -89,7 +89,7 @@ def figures(name: str, row: Mapping[str, Any], results: Mapping[str, Mapping[str
     own = of["experiment"]["data"]["name"]
     data = f"`{own}`: {trained['data']['kind']}"
     if own != row["data"]:
-        data = f"`{own}` in place of `{row['data']}`: {trained['data']['kind']}, but another"
+        data = f"another data set, `{own}`: {trained['data']['kind']}"
     time = f"{trained['epochs']} epochs, {trained['seconds'] / 60:.1f} min"
     images = f"{trained['images']:,}, {simulated['frames']:,}"
     return (link, data, f"**{percent(simulated['accuracy'])}**", images, cores, time, differing)
