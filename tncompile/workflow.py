@@ -111,6 +111,11 @@ class RunFolder:
         """Checkpoints and metrics."""
         return self.root / "train"
 
+    @property
+    def metrics(self) -> Path:
+        """Measurements of the training, a line an epoch."""
+        return self.train / "metrics.jsonl"
+
     def model(self, untrained: bool) -> Path:
         """Returns the trained model's file, or that of the random one."""
         return self.root / ("untrained.safetensors" if untrained else "model.safetensors")

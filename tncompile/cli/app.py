@@ -123,8 +123,14 @@ Plot = Annotated[
 What = Annotated[
     str | None,
     typer.Option(
-        "--what", metavar="NAMES", help="Draw these of placement, links, utilisation, wirelength. [default: all]"
+        "--what",
+        metavar="NAMES",
+        help="Draw these of placement, links, utilisation, wirelength, which are all, and of curves. [default: all]",
     ),
+]
+Beside = Annotated[
+    list[Path] | None,
+    typer.Option("--beside", metavar="DIR", help="Draw the curves of this run folder too; may be repeated."),
 ]
 Spikes = Annotated[
     Path | None, typer.Option("--spikes", metavar="FILE", help="Weigh links with these spikes, of simulate --record.")
@@ -371,14 +377,16 @@ def inspect(
     graph: Graph = None,
     plot: Plot = None,
     what: What = None,
+    beside: Beside = None,
     spikes: Spikes = None,
     frames: SampleFrames = None,
     random_images: RandomImages = False,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Say what is in a run folder or file, and draw it: layers, cores, utilisation, limits used, busiest links."""
+    """Say what is in a run folder or file, and draw it: layers, cores, utilisation, busiest links, training curves."""
     from tncompile import workflow
+    from tncompile.report.curves import read_runs
     from tncompile.report.inspect import (
         board_view,
         inspect_activity,
@@ -387,9 +395,10 @@ def inspect(
         inspect_value,
         write_graph,
     )
-    from tncompile.report.plots import asked, write_plot
+    from tncompile.report.plots import BOARD, CURVES, asked, write_plot
 
-    shown = asked(plot, what)
+    others = beside or []
+    shown = asked(plot, what, others)
     with interruptible(lambda: "nothing was written"):
         activity = _activity(path, spikes, frames, random_images, quiet)
         found = {}
@@ -400,7 +409,8 @@ def inspect(
             found |= {} if graph is None else write_graph(cores, graph)
         found |= {} if activity is None else inspect_activity(path, activity)
         if plot is not None:
-            write_plot(plot, board_view(path, activity), shown)
+            view = board_view(path, activity) if any(name in BOARD for name in shown) else None
+            write_plot(plot, view, shown, read_runs([path, *others]) if CURVES in shown else ())
             found |= {"plot": str(plot), "shows": ", ".join(shown)}
         found = found or inspect_path(path)
     _print(found, found, as_json, quiet, to_stderr=as_json)
