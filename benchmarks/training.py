@@ -3,7 +3,8 @@
 usage: python -m benchmarks.training [--batch N] [--rounds N] [--keep-page]
 
 Ours is the whole step: forward, backward, optimizer, clipping and rounding. PyTorch runs forward and backward alone, on
-the same weights and images, and each contestant's loss and gradients are compared with those of the others.
+the same weights and images, and each contestant's loss and gradients are compared with those of the others. One more
+has nothing but convolutions and ReLU, whose gradients are not ours: the time of `conv2d` itself.
 """
 
 from __future__ import annotations
@@ -109,9 +110,9 @@ class Ours:
 
 
 class Torch:
-    """PyTorch: grouped `conv2d`, `batch_norm` and the same spike; forward and backward."""
+    """PyTorch: grouped `conv2d`, `batch_norm` and the same spike, or ReLU alone; forward and backward."""
 
-    def __init__(self, name: str, batch: int, layout: str) -> None:
+    def __init__(self, name: str, batch: int, layout: str, norm: bool) -> None:
         import torch
 
         keep_freed_memory()
@@ -145,7 +146,7 @@ class Torch:
         features = torch.from_numpy(network.readout.feature_class.astype(np.int64))
         self._votes = torch.stack([(features == c).float() for c in range(network.readout.classes)])
         self._votes /= self._votes.sum(1, keepdim=True)
-        self._spike, self._torch = Spike.apply, torch
+        self._spike, self._norm, self._torch = Spike.apply, norm, torch
         self._loss = 0.0
         self.time()
 
@@ -160,7 +161,10 @@ class Torch:
             sums = functional.conv2d(
                 maps, kernel, stride=conv.stride[::-1], padding=conv.padding[::-1], groups=conv.groups
             )
-            maps = self._spike(functional.batch_norm(sums, None, None, None, bias, training=True))
+            if self._norm:
+                maps = self._spike(functional.batch_norm(sums, None, None, None, bias, training=True))
+            else:
+                maps = functional.relu(sums, inplace=True)
         loss = functional.cross_entropy(maps.mean((2, 3)) @ self._votes.T * self._scale, self._y)
         loss.backward()
         self._loss = loss.item()
@@ -172,29 +176,32 @@ class Torch:
             self._run()
         return (time.perf_counter() - begin) / STEPS
 
-    def found(self) -> tuple[float, Gradient]:
-        """Returns the loss, and the gradient of a layer."""
+    def found(self) -> tuple[float, Gradient] | None:
+        """Returns the loss, and the gradient of a layer; None if they are not those of the network."""
+        if not self._norm:
+            return None
         kernel = next(kernel for conv, kernel, _, _ in self._layers if conv.name == LARGEST)
         return self._loss, kernel.grad.permute(0, 2, 3, 1).contiguous().numpy()
 
 
 CONTESTANTS: dict[str, tuple[str, Callable[..., Any], tuple[Any, ...]]] = {
-    "torch": ("PyTorch `conv2d`, float32", Torch, ("contiguous_format",)),
-    "torch-last": ("PyTorch `conv2d`, float32, channels last", Torch, ("channels_last",)),
+    "torch": ("PyTorch `conv2d`, float32", Torch, ("contiguous_format", True)),
+    "torch-last": ("PyTorch `conv2d`, float32, channels last", Torch, ("channels_last", True)),
+    "torch-bare": ("PyTorch `conv2d` and ReLU, no batch norm, float32", Torch, ("contiguous_format", False)),
     "float32": ("tncompile, float32", Ours, ("float32",)),
     "bfloat16": ("**tncompile**, bfloat16, the default", Ours, ("bfloat16",)),
 }
 
 
-def compared(found: dict[str, tuple[float, Gradient]]) -> dict[str, dict[str, float]]:
-    """Returns how far each contestant's loss and gradient are from those of the first.
+def compared(found: dict[str, tuple[float, Gradient] | None]) -> dict[str, dict[str, float]]:
+    """Returns how far each contestant's loss and gradient are from those of the first, {} for None.
 
     Raises:
         AssertionError: too far.
     """
-    (_, (loss, gradient)), *_ = found.items()
-    distances = {}
-    for name, (other, slope) in found.items():
+    (loss, gradient), *_ = filter(None, found.values())
+    distances: dict[str, dict[str, float]] = {name: {} for name in found}
+    for name, (other, slope) in ((name, pair) for name, pair in found.items() if pair is not None):
         cosine = float((slope * gradient).sum() / (np.linalg.norm(slope) * np.linalg.norm(gradient)))
         distances[name] = {"loss": other, "gradient_cosine": cosine}
         assert abs(other - loss) < TOLERANCE * abs(loss), f"{name}: loss {other}, the first contestant's is {loss}"
@@ -235,7 +242,7 @@ def report(entry: dict[str, Any]) -> str:
             number(line["images_per_s_median"]),
             "" if best is None else f"{line['images_per_s'] / best:.2f}",
             f"{line['memory_gb']:.2f}",
-            f"{line['gradient_cosine']:.4f}",
+            f"{line['gradient_cosine']:.4f}" if "gradient_cosine" in line else "",
         ]
         for key, line in lines.items()
     ]

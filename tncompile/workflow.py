@@ -335,7 +335,12 @@ def check_options(experiment: Experiment) -> None:
 def train_step(
     experiment: Experiment, folder: RunFolder, reporter: Reporter, *, resume: bool = False
 ) -> dict[str, Any]:
-    """Trains the experiment's net and writes the model; returns results.json's content."""
+    """Trains the experiment's net and writes the model; returns results.json's content.
+
+    Of several processes that train together, the first one writes, and the others return {}.
+    """
+    import jax
+
     from tncompile.memory import keep_freed_memory
     from tncompile.nn import export_network, save_model
     from tncompile.train import check_training, train
@@ -347,7 +352,9 @@ def train_step(
     check_capacity(untrained, experiment.arch, pass_configs(experiment.compile), seed=experiment.seed)
     data = load_dataset(experiment.data, reporter)
     check_training(experiment.train, data)
-    folder.create()
+    writes = jax.process_index() == 0
+    if writes:
+        folder.create()
     images, epochs = len(data.x_train), experiment.train.epochs
     reporter.say(f"Training {experiment.name}: {images:,} images of {data.spec.name}, {epochs} epochs")
     result = train(
@@ -364,6 +371,8 @@ def train_step(
             {"loss": progress.loss, "accuracy": progress.accuracy, "images/s": progress.images_per_s},
         ),
     )
+    if not writes:
+        return {}
     folder.forget(step_names())
     sample = data.x_train[np.linspace(0, images - 1, min(images, SAMPLE_FRAMES)).astype(np.int64)]
     meta = _model_meta(experiment, data.spec, trained=True)

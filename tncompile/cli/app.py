@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -47,6 +48,18 @@ SimulateSeed = Annotated[
 Json = Annotated[bool, typer.Option("--json", help="Results as JSON on stdout; text for people goes to stderr.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress, only results and errors.")]
 Resume = Annotated[bool, typer.Option("--resume", help="Go on from the last checkpoint.")]
+Coordinator = Annotated[
+    str | None,
+    typer.Option(
+        "--coordinator", metavar="HOST:PORT|auto", help="Train with other processes; here process 0 is found."
+    ),
+]
+Processes = Annotated[
+    int | None, typer.Option("--processes", metavar="N", min=2, help="Processes that train together.")
+]
+ProcessNumber = Annotated[
+    int | None, typer.Option("--process", metavar="I", min=0, help="Which of them this one is, from 0.")
+]
 Untrained = Annotated[bool, typer.Option("--untrained", help="Compile seeded random trinary weights.")]
 StopAfter = Annotated[str | None, typer.Option("--stop-after", metavar="PASS", help="Last pass to run.")]
 StartFrom = Annotated[
@@ -195,6 +208,9 @@ def train(
     experiment: ExperimentFile,
     out: Out = None,
     resume: Resume = False,
+    coordinator: Coordinator = None,
+    processes: Processes = None,
+    process: ProcessNumber = None,
     overrides: Set = None,
     seed: Seed = None,
     as_json: Json = False,
@@ -202,13 +218,26 @@ def train(
 ) -> None:
     """Train the experiment's network."""
     from tncompile import workflow
+    from tncompile.errors import ConfigError
 
     loaded, folder = _open_experiment(experiment, out, overrides, seed)
     given = _arguments(experiment, out, overrides, seed)
-    advice = interruptible(lambda: _after_training(folder, "train", given))
-    with advice, _terminal(quiet) as terminal:
+    shared = {"--coordinator": coordinator, "--processes": processes, "--process": process}
+    given += [part for option, value in shared.items() if value is not None for part in (option, str(value))]
+    if coordinator is None and (processes is not None or process is not None):
+        raise ConfigError("--coordinator: is missing; --processes and --process go with --coordinator HOST:PORT")
+    with ExitStack() as stack:
+        stack.enter_context(interruptible(lambda: _after_training(folder, "train", given)))
+        terminal = stack.enter_context(_terminal(quiet))
+        if coordinator is not None:
+            from tncompile.train.processes import join, stdout_to_stderr
+
+            stack.enter_context(stdout_to_stderr())
+            if not join(coordinator, processes, process, terminal):
+                terminal = stack.enter_context(_terminal(quiet=True))
         results = workflow.train_step(loaded, folder, terminal, resume=resume)
-    _finish(results, folder, as_json, quiet)
+    if results:  # the first process has them
+        _finish(results, folder, as_json, quiet)
 
 
 @app.command()

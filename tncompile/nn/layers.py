@@ -11,8 +11,8 @@ bits is the gradient on its way from layer to layer.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import partial
-from typing import Any
+from functools import partial, reduce
+from typing import Any, cast
 
 import jax
 import jax.numpy as jnp
@@ -219,7 +219,7 @@ def gather_rows(x: Float[Array, "inputs images"], rows: Rows) -> Float[Array, "v
 
 gather_rows.defvjp(
     lambda x, rows: (_take(x, rows.table), None),
-    lambda rows, _, g: (sum(_take(g, uses).astype(jnp.float32) for uses in rows.uses).astype(g.dtype),),
+    lambda rows, _, g: (reduce(jnp.add, (_take(g, uses).astype(jnp.float32) for uses in rows.uses)).astype(g.dtype),),
 )
 
 
@@ -321,7 +321,8 @@ class BiasNorm(nnx.Module):
             kept: type in which sums are exact, or kept for the gradient all the same.
         """
         flat = sums.reshape(len(sums), -1)
-        spikes, rate, mean, std = norm_spike(flat, self.bias[...], training.dtype, kept, training.axis)
+        normed = norm_spike(flat, self.bias[...], training.dtype, kept, training.axis)
+        spikes, rate, mean, std = cast(tuple[Array, Array, Array, Array], normed)  # custom_vjp hides the type
         share = training.momentum
         self.mean[...] = share * self.mean[...] + (1 - share) * jax.lax.stop_gradient(mean)
         self.std[...] = share * self.std[...] + (1 - share) * jax.lax.stop_gradient(std)

@@ -23,6 +23,7 @@ from tncompile.nn.layers import Training
 from tncompile.nn.network import Network
 from tncompile.train.batches import ahead, batches, dealt
 from tncompile.train.checkpoint import Checkpoints
+from tncompile.train.processes import from_first, together
 from tncompile.train.step import AXIS, StepResult, learning_rate, make_optimizer, make_step, start, trained
 
 REPORT_EVERY = 10
@@ -121,6 +122,7 @@ class TrainResult:
     history: tuple[Epoch, ...]
 
 
+@together()
 def train(
     network: Network,
     data: Data,
@@ -150,6 +152,7 @@ def train(
         ConfigError: the options do not go with the data or the machine; the training diverged; the checkpoint is of
             another configuration.
         ArtifactError: a checkpoint cannot be written or read.
+        TnCompileError: another process has ended.
     """
     check_training(config, data)
     steps = steps_an_epoch(config, len(data.x_train))
@@ -160,19 +163,20 @@ def train(
     history: list[Epoch] = []
     writes = jax.process_index() == 0
     checkpoints = Checkpoints(out_dir / "checkpoints", _fingerprint(network, config, seed, data))
-    if resume:
+    if writes and resume:
         found = checkpoints.load(state)
         if found is not None:
             state, entries = found
             history = [Epoch(**entry) for entry in entries]
     elif writes:
         checkpoints.clear()
+    done, state = from_first((np.int32(len(history)), state))
     state = jax.device_put(state, NamedSharding(mesh, PartitionSpec()))
     step = make_step(network, optimizer, config, steps=steps * config.epochs, seed=seed, mesh=mesh)
 
     if writes:
         _write_metrics(out_dir, history)  # now, so that a folder that cannot be written is found before an hour's work
-    for epoch in range(len(history), config.epochs):
+    for epoch in range(int(done), config.epochs):
         begin = time.perf_counter()
         report = _Report(config, epoch, steps, observer)
         source = batches(data.x_train, data.y_train, config.batch, seed=seed, epoch=epoch)
@@ -209,13 +213,12 @@ def train(
                 checkpoints.save(epoch + 1, _local(state), entries)
             _write_metrics(out_dir, history)
 
-    best = _best(history)
-    kept = config.epochs
-    if config.keep == "best" and best is not None and best != config.epochs:
-        kept = best
-        trained(checkpoints.load_best(best, _local(state)), network)
-    else:
-        trained(_local(state), network)
+    kept, state = config.epochs, _local(state)
+    if writes and config.keep == "best":
+        kept = _best(history) or kept
+        if kept != config.epochs:
+            state = checkpoints.load_best(kept, state)
+    trained(from_first(state), network)
     calibrate(network, data, config, seed)
     return TrainResult(
         accuracy=accuracy(network, data.x_test, data.y_test) or 0.0,
@@ -241,7 +244,11 @@ def check_training(config: TrainConfig, data: Data) -> None:
         )
     if config.weight_decay and config.optimizer != "adamw":
         raise ConfigError(f"train.weight_decay: is for optimizer adamw, the optimizer is {config.optimizer}")
-    there = len(jax.devices())
+    there, processes = len(jax.devices()), jax.process_count()
+    if processes > 1 and config.devices != there:
+        raise ConfigError(
+            f"train.devices: {config.devices}, but {processes} processes bring {there} devices; set it to {there}"
+        )
     if config.devices > there:
         raise ConfigError(f"train.devices: {config.devices} asked for, JAX finds {there} ({jax.devices()[0].platform})")
     if config.batch % config.devices:
@@ -336,12 +343,13 @@ def _fingerprint(network: Network, config: TrainConfig, seed: int, data: Data) -
     layers = (network.transduction, *network.layers)
     shapes = {f"net.{c.name}": [*c.in_shape, *c.kernel, *c.stride, *c.padding, c.features, c.groups]
               for c in (layer.conv for layer in layers)}  # fmt: skip
-    options = {f"train.{key}": value for key, value in config.model_dump(mode="json").items()}
+    # How many devices share a batch changes nothing but roundings, so that a training can move to another machine.
+    options = config.model_dump(mode="json", exclude={"devices", "checkpoint_every"})
     return {
         "seed": seed,
         "training images": len(data.x_train),
         "SHA-256 of the training images": _sha256(data.x_train, data.y_train),
-        **options,
+        **{f"train.{key}": value for key, value in options.items()},
         **shapes,
         "net.hysteresis": network.layers[0].hysteresis,
     }

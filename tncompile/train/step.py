@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 from flax import nnx
 from jax.sharding import Mesh, PartitionSpec
@@ -53,7 +54,7 @@ class StepResult(NamedTuple):
     right: Int[Array, ""]
 
 
-Step = Callable[[TrainState, Array, Array, Array], tuple[TrainState, StepResult]]
+Step = Callable[[TrainState, Array, Array, Array | np.int32], tuple[TrainState, StepResult]]
 """State, pixels, classes and the step's number from 0, to the next state and what the step tells."""
 
 
