@@ -5,13 +5,14 @@ A run folder holds everything about one experiment:
     experiment.yaml          the experiment, resolved: every default spelled out
     results.json             figures of all steps so far
     model.safetensors        the trained model (or untrained.safetensors, random weights)
-    train/                   checkpoints and metrics.jsonl
+    train/                   checkpoints, metrics.jsonl, and event files for TensorBoard with --tensorboard
     stages/N-PASS.safetensors   the stage behind each pass (and .txt with --dump-ir)
     chip.safetensors         the chip image
 """
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import json
 import os
@@ -333,19 +334,28 @@ def check_options(experiment: Experiment) -> None:
 
 
 def train_step(
-    experiment: Experiment, folder: RunFolder, reporter: Reporter, *, resume: bool = False
+    experiment: Experiment, folder: RunFolder, reporter: Reporter, *, resume: bool = False, tensorboard: bool = False
 ) -> dict[str, Any]:
     """Trains the experiment's net and writes the model; returns results.json's content.
 
     Of several processes that train together, the first one writes, and the others return {}.
+
+    Args:
+        experiment: what to train, and how.
+        folder: the run folder.
+        reporter: takes progress.
+        resume: go on from the last checkpoint.
+        tensorboard: also write TensorBoard's event files.
     """
     import jax
 
     from tncompile.memory import keep_freed_memory
     from tncompile.nn import export_network, save_model
-    from tncompile.train import check_training, train
+    from tncompile.train import EpochObserver, InputWatch, check_tensorboard, check_training, event_files, train
 
     check_options(experiment)
+    if tensorboard:
+        check_tensorboard()
     keep_freed_memory()
     model = build_model(experiment, load_spec(experiment.data))
     untrained = export_network(model, experiment.name)
@@ -357,20 +367,25 @@ def train_step(
         folder.create()
     images, epochs = len(data.x_train), experiment.train.epochs
     reporter.say(f"Training {experiment.name}: {images:,} images of {data.spec.name}, {epochs} epochs")
-    result = train(
-        model,
-        data,
-        experiment.train,
-        seed=experiment.seed,
-        out_dir=folder.train,
-        resume=resume,
-        observer=lambda progress: reporter.progress(
-            "train",
-            (progress.epoch - 1) * progress.steps + progress.step,
-            progress.epochs * progress.steps,
-            {"loss": progress.loss, "accuracy": progress.accuracy, "images/s": progress.images_per_s},
-        ),
-    )
+    with contextlib.ExitStack() as stack:
+        watch: list[EpochObserver] = [InputWatch(reporter.say)]
+        if tensorboard:
+            watch.append(stack.enter_context(event_files(folder.train / "tensorboard")))
+        result = train(
+            model,
+            data,
+            experiment.train,
+            seed=experiment.seed,
+            out_dir=folder.train,
+            resume=resume,
+            observer=lambda progress: reporter.progress(
+                "train",
+                (progress.epoch - 1) * progress.steps + progress.step,
+                progress.epochs * progress.steps,
+                {"loss": progress.loss, "accuracy": progress.accuracy, "images/s": progress.images_per_s},
+            ),
+            epochs=watch,
+        )
     if not writes:
         return {}
     folder.forget(step_names())
@@ -385,6 +400,7 @@ def train_step(
             "accuracy": result.accuracy,
             "validation_accuracy": result.validation_accuracy,
             "seconds": result.seconds,
+            "waited": sum(epoch.waited for epoch in result.history),
             "epochs": result.epochs,
             "kept_epoch": result.kept,
             "images": len(data.x_train),

@@ -60,6 +60,9 @@ Processes = Annotated[
 ProcessNumber = Annotated[
     int | None, typer.Option("--process", metavar="I", min=0, help="Which of them this one is, from 0.")
 ]
+TensorBoard = Annotated[
+    bool, typer.Option("--tensorboard", help="Also write what TensorBoard shows; needs tensorboardX.")
+]
 Untrained = Annotated[bool, typer.Option("--untrained", help="Compile seeded random trinary weights.")]
 StopAfter = Annotated[str | None, typer.Option("--stop-after", metavar="PASS", help="Last pass to run.")]
 StartFrom = Annotated[
@@ -182,6 +185,7 @@ def run(
     experiment: ExperimentFile,
     out: Out = None,
     resume: Resume = False,
+    tensorboard: TensorBoard = False,
     overrides: Set = None,
     seed: Seed = None,
     as_json: Json = False,
@@ -193,8 +197,8 @@ def run(
     loaded, folder = _open_experiment(experiment, out, overrides, seed)
     given = _arguments(experiment, out, overrides, seed)
     with _terminal(quiet) as terminal:
-        with interruptible(lambda: _after_training(folder, "run", given)):
-            workflow.train_step(loaded, folder, terminal, resume=resume)
+        with interruptible(lambda: _after_training(folder, "run", [*given, *_flag("--tensorboard", tensorboard)])):
+            workflow.train_step(loaded, folder, terminal, resume=resume, tensorboard=tensorboard)
         with interruptible(lambda: _after_compiling(folder, given)):
             workflow.compile_step(loaded, folder, terminal)
         with interruptible(lambda: _after_simulating(folder)):
@@ -208,6 +212,7 @@ def train(
     experiment: ExperimentFile,
     out: Out = None,
     resume: Resume = False,
+    tensorboard: TensorBoard = False,
     coordinator: Coordinator = None,
     processes: Processes = None,
     process: ProcessNumber = None,
@@ -224,6 +229,7 @@ def train(
     given = _arguments(experiment, out, overrides, seed)
     shared = {"--coordinator": coordinator, "--processes": processes, "--process": process}
     given += [part for option, value in shared.items() if value is not None for part in (option, str(value))]
+    given += _flag("--tensorboard", tensorboard)
     if coordinator is None and (processes is not None or process is not None):
         raise ConfigError("--coordinator: is missing; --processes and --process go with --coordinator HOST:PORT")
     with ExitStack() as stack:
@@ -235,7 +241,7 @@ def train(
             stack.enter_context(stdout_to_stderr())
             if not join(coordinator, processes, process, terminal):
                 terminal = stack.enter_context(_terminal(quiet=True))
-        results = workflow.train_step(loaded, folder, terminal, resume=resume)
+        results = workflow.train_step(loaded, folder, terminal, resume=resume, tensorboard=tensorboard)
     if results:  # the first process has them
         _finish(results, folder, as_json, quiet)
 
@@ -259,7 +265,7 @@ def compile(
     from tncompile import workflow
 
     loaded, folder = _open_experiment(experiment, out, overrides, seed)
-    given = [*_arguments(experiment, out, overrides, seed), *(["--untrained"] if untrained else [])]
+    given = [*_arguments(experiment, out, overrides, seed), *_flag("--untrained", untrained)]
     with interruptible(lambda: _after_compiling(folder, given)), _terminal(quiet) as terminal:
         results = workflow.compile_step(
             loaded,
@@ -477,6 +483,10 @@ def _print(found: dict[str, Any], summary: dict[str, Any], as_json: bool, quiet:
 
 def _option(key: str, value: Any) -> list[str]:
     return [] if value is None else [f"{key}={value}"]
+
+
+def _flag(name: str, given: bool) -> list[str]:
+    return [name] if given else []
 
 
 def _arguments(experiment: Path, out: Path | None, overrides: list[str] | None, seed: int | None) -> list[str]:

@@ -1,5 +1,15 @@
 """Training."""
 
-from tncompile.train.loop import Progress, TrainResult, check_training, train
+from tncompile.train.loop import EpochObserver, Progress, TrainResult, check_training, train
+from tncompile.train.watching import InputWatch, check_tensorboard, event_files
 
-__all__ = ["Progress", "TrainResult", "check_training", "train"]
+__all__ = [
+    "EpochObserver",
+    "InputWatch",
+    "Progress",
+    "TrainResult",
+    "check_tensorboard",
+    "check_training",
+    "event_files",
+    "train",
+]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import time
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from itertools import islice
 from pathlib import Path
@@ -101,6 +102,13 @@ class Epoch:
     waited: float
 
 
+@runtime_checkable
+class EpochObserver(Protocol):
+    """What follows the epochs: told of all so far, at the beginning (those before a resume) and behind each."""
+
+    def __call__(self, history: Sequence[Epoch]) -> None: ...
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainResult:
     """What a training came to.
@@ -132,6 +140,7 @@ def train(
     out_dir: Path,
     resume: bool = False,
     observer: Observer = lambda progress: None,
+    epochs: Sequence[EpochObserver] = (),
 ) -> TrainResult:
     """Trains a network in place.
 
@@ -147,6 +156,7 @@ def train(
         out_dir: output folder.
         resume: go on from the last checkpoint, if there is one; else old checkpoints are removed.
         observer: is told the progress every few steps.
+        epochs: are told the measurements, in the process that writes; an exception that one raises ends the training.
 
     Raises:
         ConfigError: the options do not go with the data or the machine; the training diverged; the checkpoint is of
@@ -176,6 +186,7 @@ def train(
 
     if writes:
         _write_metrics(out_dir, history)  # now, so that a folder that cannot be written is found before an hour's work
+        _tell(epochs, history)
     for epoch in range(int(done), config.epochs):
         begin = time.perf_counter()
         report = _Report(config, epoch, steps, observer)
@@ -212,6 +223,7 @@ def train(
             if (epoch + 1) % config.checkpoint_every == 0 or epoch + 1 == config.epochs:
                 checkpoints.save(epoch + 1, _local(state), entries)
             _write_metrics(out_dir, history)
+            _tell(epochs, history)
 
     kept, state = config.epochs, _local(state)
     if writes and config.keep == "best":
@@ -332,6 +344,11 @@ class _Report:
         )
         self._pending, self._since = [], now
         return True
+
+
+def _tell(observers: Sequence[EpochObserver], history: Sequence[Epoch]) -> None:
+    for observer in observers:
+        observer(history)
 
 
 def _write_metrics(out_dir: Path, history: list[Epoch]) -> None:
