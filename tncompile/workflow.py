@@ -264,16 +264,56 @@ def build_model(experiment: Experiment, spec: DatasetSpec) -> Any:
     Raises:
         ConfigError, CapacityError: the network does not fit the images or the core.
     """
-    from tncompile.nn import build_network
+    from tncompile.nn import build_float_network, build_network
 
-    return build_network(
-        experiment.net,
-        in_shape=spec.in_shape,
-        input_bits=spec.input_bits,
-        classes=spec.classes,
-        arch=experiment.arch,
-        seed=experiment.seed,
-    )
+    sizes = {"in_shape": spec.in_shape, "input_bits": spec.input_bits, "classes": spec.classes}
+    if experiment.net.kind == "float":
+        return build_float_network(experiment.net, **sizes, seed=experiment.seed)
+    return build_network(experiment.net, **sizes, arch=experiment.arch, seed=experiment.seed)
+
+
+def check_trinary(experiment: Experiment) -> None:
+    """Checks that the experiment's net is one for a chip.
+
+    Raises:
+        ConfigError: it is a float one.
+    """
+    if experiment.net.kind != "trinary":
+        raise ConfigError(
+            f"net.kind: {experiment.net.kind} nets are teachers, which no chip takes; train it with 'tncompile train', "
+            "name its run folder as train.teacher.run of another experiment, and compile that"
+        )
+
+
+def load_teacher(experiment: Experiment) -> Any:
+    """Returns the network that the experiment's net learns from, None if there is none.
+
+    Raises:
+        ConfigError: it classifies other images, or into other classes.
+        ArtifactError: it is not there, or damaged.
+    """
+    from tncompile.config.experiment import load_experiment
+    from tncompile.nn import load_model
+    from tncompile.train import Teacher
+
+    if experiment.train.teacher is None:
+        return None
+    folder = RunFolder(Path(experiment.train.teacher.run))
+    path = folder.model(untrained=False)
+    if not path.exists():
+        raise ArtifactError(f"train.teacher.run: {path}: there is no model; train the teacher first")
+    folder.check()
+    theirs = load_experiment(folder.experiment)
+    spec, own = load_spec(theirs.data), load_spec(experiment.data)
+    for key in ("in_shape", "input_bits", "class_names"):
+        if getattr(spec, key) != getattr(own, key):
+            raise ConfigError(
+                f"train.teacher.run: {folder.root} learned {spec.name}, with other {key} than {own.name} "
+                f"({_short(getattr(spec, key))}, not {_short(getattr(own, key))}); name a teacher of the same images"
+            )
+    network = build_model(theirs, spec)
+    load_model(path, network)
+    return Teacher(network.scorer(), theirs.train.logit_scale)
 
 
 def _model_meta(experiment: Experiment, spec: DatasetSpec, trained: bool) -> dict[str, Any]:
@@ -358,8 +398,11 @@ def train_step(
         check_tensorboard()
     keep_freed_memory()
     model = build_model(experiment, load_spec(experiment.data))
-    untrained = export_network(model, experiment.name)
-    check_capacity(untrained, experiment.arch, pass_configs(experiment.compile), seed=experiment.seed)
+    trinary = experiment.net.kind == "trinary"
+    if trinary:
+        untrained = export_network(model, experiment.name)
+        check_capacity(untrained, experiment.arch, pass_configs(experiment.compile), seed=experiment.seed)
+    teacher = load_teacher(experiment)
     data = load_dataset(experiment.data, reporter)
     check_training(experiment.train, data)
     writes = jax.process_index() == 0
@@ -378,6 +421,7 @@ def train_step(
             seed=experiment.seed,
             out_dir=folder.train,
             resume=resume,
+            teacher=teacher,
             observer=lambda progress: reporter.progress(
                 "train",
                 (progress.epoch - 1) * progress.steps + progress.step,
@@ -390,8 +434,8 @@ def train_step(
         return {}
     folder.forget(step_names())
     sample = data.x_train[np.linspace(0, images - 1, min(images, SAMPLE_FRAMES)).astype(np.int64)]
-    meta = _model_meta(experiment, data.spec, trained=True)
-    save_model(folder.model(untrained=False), model, meta, model.spike_counts(sample))
+    counts = model.spike_counts(sample) if trinary else None
+    save_model(folder.model(untrained=False), model, _model_meta(experiment, data.spec, trained=True), counts)
     atomic_write(folder.experiment, dump_experiment(experiment))
     return folder.record(
         experiment,
@@ -424,6 +468,7 @@ def compile_step(
 
     The stages and results.json are written after each pass, so that an interrupted compilation can go on from them.
     """
+    check_trinary(experiment)
     check_options(experiment)
     passes = select(DEFAULT_PIPELINE, start_from, stop_after)
     names = step_names()

@@ -195,6 +195,7 @@ def run(
     from tncompile import workflow
 
     loaded, folder = _open_experiment(experiment, out, overrides, seed)
+    workflow.check_trinary(loaded)
     given = _arguments(experiment, out, overrides, seed)
     with _terminal(quiet) as terminal:
         with interruptible(lambda: _after_training(folder, "run", [*given, *_flag("--tensorboard", tensorboard)])):

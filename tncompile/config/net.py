@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
@@ -58,6 +58,11 @@ class NetConfig(Config):
     layers: tuple[LayerConfig, ...] = Field(
         description="the transduction and at least one on-chip layer: strings in the paper's notation "
         f"({NOTATION}), mappings, or one string with all layers"
+    )
+    kind: Literal["trinary", "float"] = Field(
+        default="trinary",
+        description="trinary: trinary weights and spikes; float: real weights and ReLU, for a teacher "
+        "(`train.teacher`), which no chip takes",
     )
     hysteresis: float = Field(
         default=0.1,

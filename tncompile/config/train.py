@@ -24,6 +24,16 @@ class AugmentConfig(Config):
     )
 
 
+class TeacherConfig(Config):
+    """A trained network whose class probabilities are learned too: knowledge distillation (Hinton et al. 2015)."""
+
+    run: str = Field(min_length=1, description="its run folder; the net may be of either kind")
+    weight: Fraction = Field(default=0.5, description="share of the loss that is the distance from the teacher")
+    temperature: float = Field(
+        default=4.0, gt=0, description="by which the scores of both are divided before the softmax"
+    )
+
+
 class TrainConfig(Config):
     """How a network is trained."""
 
@@ -61,6 +71,9 @@ class TrainConfig(Config):
         default=0.0, description="decay a step of an average of the hidden weights, which is then the model; 0: none"
     )
     augment: AugmentConfig = Field(default=AugmentConfig(), description="random changes of the training images")
+    teacher: TeacherConfig | None = Field(
+        default=None, description="a trained network to learn from, beside the labels; null: none"
+    )
     precision: Literal["bfloat16", "float32"] = Field(
         default="bfloat16", description="of maps and their gradients; spikes and trinary weights are exact in both"
     )

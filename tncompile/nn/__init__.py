@@ -10,12 +10,15 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from tncompile.nn.export import export_network
+    from tncompile.nn.float_network import FloatNetwork, build_float_network
     from tncompile.nn.network import Network, assume_statistics, build_network
     from tncompile.nn.store import load_model, load_spike_counts, read_model, save_model
 
 _HOMES = {
+    "FloatNetwork": "float_network",
     "Network": "network",
     "assume_statistics": "network",
+    "build_float_network": "float_network",
     "build_network": "network",
     "export_network": "export",
     "load_model": "store",
@@ -25,8 +28,10 @@ _HOMES = {
 }
 
 __all__ = [
+    "FloatNetwork",
     "Network",
     "assume_statistics",
+    "build_float_network",
     "build_network",
     "export_network",
     "load_model",

@@ -6,6 +6,7 @@ import numpy as np
 
 from tncompile.errors import ArtifactError
 from tncompile.ir import LogicalLayer, LogicalNet, SpikeCounts, Transduction
+from tncompile.nn.float_network import FloatNetwork
 from tncompile.nn.network import Network
 
 
@@ -46,7 +47,7 @@ def export_network(network: Network, name: str, spike_counts: SpikeCounts | None
     )
 
 
-def check_finite(network: Network, source: str = "the model") -> None:
+def check_finite(network: Network | FloatNetwork, source: str = "the model") -> None:
     """Checks that every tensor is finite.
 
     Args:

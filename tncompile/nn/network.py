@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -33,6 +33,18 @@ _WEIGHTS, _BIASES = 2, 3
 Pixels = UInt8[np.ndarray, "images height width channels"] | UInt16[np.ndarray, "images height width channels"]
 
 
+class Scorer(NamedTuple):
+    """How class scores are computed in inference mode, for use within another jitted function.
+
+    Attributes:
+        scores: of the arrays and pixels [image, y, x, channel] to scores [image, class].
+        arrays: what it computes with.
+    """
+
+    scores: Callable[[Any, Pixels | Array], Float[Array, "images classes"]]
+    arrays: Any
+
+
 class Network(nnx.Module):
     """An Eedn net: transduction, trinary layers, class readout.
 
@@ -51,6 +63,11 @@ class Network(nnx.Module):
         self.readout = readout
 
     @property
+    def convs(self) -> tuple[Conv, ...]:
+        """Geometry of all layers, the transduction's first."""
+        return (self.transduction.conv, *(layer.conv for layer in self.layers))
+
+    @property
     def out_shape(self) -> tuple[int, int, int]:
         """Width, height and features of the output map."""
         return self.layers[-1].conv.out_shape
@@ -58,7 +75,7 @@ class Network(nnx.Module):
     @property
     def class_sizes(self) -> Int[np.ndarray, " classes"]:
         """Features that vote for each class."""
-        return np.bincount(self.readout.feature_class[self.readout.feature_class >= 0], minlength=self.readout.classes)
+        return _class_sizes(self.readout)
 
     def training_scores(
         self, x: Pixels | Array, training: Training
@@ -76,7 +93,7 @@ class Network(nnx.Module):
         for index, layer in enumerate(self.layers):
             y, rate = layer(dropped(y, training, index), training)
             rates.append(rate)
-        return _means(y.astype(jnp.float32), self.readout, self.class_sizes), rates
+        return class_means(y.astype(jnp.float32), self.readout), rates
 
     def __call__(self, x: Pixels) -> Float[np.ndarray, "images classes"]:
         """Returns the class scores in inference mode: the mean of the bits of each class's features."""
@@ -91,6 +108,13 @@ class Network(nnx.Module):
         """Returns the class of each image, the lowest of equals; the decision is exact."""
         return winner(self.counts(x), self.class_sizes)
 
+    def scorer(self) -> Scorer:
+        """Returns how class scores are computed in inference mode."""
+        graphdef, state = nnx.split(self)
+        width, height, _ = self.out_shape
+        scale = np.float32(1) / (self.class_sizes * width * height).astype(np.float32)
+        return Scorer(lambda arrays, x: _counts(graphdef, *arrays, x) * scale, (state, self.thresholds()))
+
     def spikes(self, x: Pixels) -> tuple[Bool[np.ndarray, "images inputs"], Bool[np.ndarray, "images outputs"]]:
         """Returns the bits that enter the chip and those that leave it, in the flat order [y, x, feature]."""
         return self._in_batches(_spikes, x)
@@ -98,9 +122,8 @@ class Network(nnx.Module):
     def spike_counts(self, x: Pixels) -> SpikeCounts:
         """Returns how often each value of each layer spikes on these images, in inference mode."""
         arguments = (*nnx.split(self), self.thresholds())
-        convs = (self.transduction.conv, *(layer.conv for layer in self.layers))
-        spikes = [np.zeros(conv.outputs, np.int32) for conv in convs]
-        for batch, images in _batches(x):
+        spikes = [np.zeros(conv.outputs, np.int32) for conv in self.convs]
+        for batch, images in image_batches(x):
             kept = np.arange(len(batch)) < images
             for total, counted in zip(spikes, _value_counts(*arguments, batch, kept), strict=True):
                 total += np.asarray(counted)
@@ -117,7 +140,7 @@ class Network(nnx.Module):
     def _in_batches(self, function: Callable[..., Any], x: Pixels) -> Any:
         """Returns what a jitted function gives for all images, in batches of one shape."""
         arguments = (*nnx.split(self), self.thresholds())
-        parts = [jax.tree.map(np.asarray, function(*arguments, batch)) for batch, _ in _batches(x)]
+        parts = [jax.tree.map(np.asarray, function(*arguments, batch)) for batch, _ in image_batches(x)]
         return jax.tree.map(lambda *arrays: np.concatenate(arrays)[: len(x)], *parts)
 
     def tensors(self) -> Iterator[tuple[str, nnx.Variable]]:
@@ -134,7 +157,7 @@ class Network(nnx.Module):
 
     def first_nonfinite(self) -> str | None:
         """Returns the name of the first tensor that is not finite, or None."""
-        return next((name for name, tensor in self.tensors() if not np.isfinite(np.asarray(tensor[...])).all()), None)
+        return first_nonfinite(self.tensors())
 
     def update(self) -> None:
         """Clips and rounds the weights, after a step of the optimizer."""
@@ -226,14 +249,23 @@ def _draw(conv: Conv, seed: int, index: int) -> Float[np.ndarray, "features ky k
     return np.clip(rng.uniform(-INIT_RANGE, INIT_RANGE, conv.weight_shape), -1, 1).astype(np.float32)
 
 
-def _means(y: Map, readout: Readout, sizes: Int[np.ndarray, " classes"]) -> Float[Array, "images classes"]:
-    """Returns the mean of the bits of each class's features over all positions."""
+def first_nonfinite(tensors: Iterable[tuple[str, nnx.Variable]]) -> str | None:
+    """Returns the name of the first tensor that is not finite, or None."""
+    return next((name for name, tensor in tensors if not np.isfinite(np.asarray(tensor[...])).all()), None)
+
+
+def _class_sizes(readout: Readout) -> Int[np.ndarray, " classes"]:
+    return np.bincount(readout.feature_class[readout.feature_class >= 0], minlength=readout.classes)
+
+
+def class_means(y: Map, readout: Readout) -> Float[Array, "images classes"]:
+    """Returns the mean of the values of each class's features over all positions."""
     members = np.arange(readout.classes)[:, None] == readout.feature_class
-    weights = members.astype(np.float32) / sizes[:, None].astype(np.float32)
+    weights = members.astype(np.float32) / _class_sizes(readout)[:, None].astype(np.float32)
     return (jnp.asarray(weights) @ y.mean((1, 2))).T
 
 
-def _batches(x: Pixels) -> Iterator[tuple[Pixels, int]]:
+def image_batches(x: Pixels) -> Iterator[tuple[Pixels, int]]:
     """Yields images in batches of one shape, so that XLA compiles once, and how many of each are no padding."""
     size = max(1, min(len(x), INFERENCE_BATCH))
     for start in range(0, max(1, len(x)), size):

@@ -12,6 +12,7 @@ from tncompile.errors import ArtifactError
 from tncompile.ir import SpikeCounts
 from tncompile.ir.tensors import read_tensors, write_tensors
 from tncompile.nn.export import check_finite
+from tncompile.nn.float_network import FloatNetwork
 from tncompile.nn.network import Network
 
 MODEL = "model"
@@ -21,7 +22,9 @@ VERSION = 1
 _FRAMES = "samples/frames"
 
 
-def save_model(path: Path, network: Network, meta: dict[str, Any], spike_counts: SpikeCounts | None = None) -> None:
+def save_model(
+    path: Path, network: Network | FloatNetwork, meta: dict[str, Any], spike_counts: SpikeCounts | None = None
+) -> None:
     """Writes a model file, whole or not at all.
 
     Args:
@@ -40,7 +43,7 @@ def save_model(path: Path, network: Network, meta: dict[str, Any], spike_counts:
     write_tensors(path, MODEL, _tensors(network) | counts, meta)
 
 
-def load_model(path: Path, network: Network) -> dict[str, Any]:
+def load_model(path: Path, network: Network | FloatNetwork) -> dict[str, Any]:
     """Reads a model file into a network that was built from the same configuration.
 
     Args:
@@ -94,20 +97,19 @@ def read_model(path: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     return read_tensors(path, MODEL, again="train again")
 
 
-def _tensors(network: Network) -> dict[str, np.ndarray]:
+def _tensors(network: Network | FloatNetwork) -> dict[str, np.ndarray]:
     tensors = {name: np.asarray(variable[...]) for name, variable in network.tensors()}
     # The permutations follow from the seed; they are stored so that a model is never run with those of another seed.
-    return tensors | {f"{layer.conv.name}/permutation": layer.conv.permutation for layer in network.layers}
+    return tensors | {f"{conv.name}/permutation": conv.permutation for conv in network.convs[1:]}
 
 
-def _count_names(network: Network) -> list[str]:
-    return [f"{layer.conv.name}/spikes" for layer in (network.transduction, *network.layers)]
+def _count_names(network: Network | FloatNetwork) -> list[str]:
+    return [f"{conv.name}/spikes" for conv in network.convs]
 
 
-def _no_counts(network: Network) -> dict[str, np.ndarray]:
+def _no_counts(network: Network | FloatNetwork) -> dict[str, np.ndarray]:
     """Returns tensors of the shapes that spike counts have."""
-    outputs = [layer.conv.outputs for layer in (network.transduction, *network.layers)]
-    spikes = (np.zeros(values, np.int32) for values in outputs)
+    spikes = (np.zeros(conv.outputs, np.int32) for conv in network.convs)
     return {_FRAMES: np.zeros(1, np.int32), **dict(zip(_count_names(network), spikes, strict=True))}
 
 

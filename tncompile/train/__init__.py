@@ -1,12 +1,14 @@
 """Training."""
 
 from tncompile.train.loop import EpochObserver, Progress, TrainResult, check_training, train
+from tncompile.train.step import Teacher
 from tncompile.train.watching import InputWatch, check_tensorboard, event_files
 
 __all__ = [
     "EpochObserver",
     "InputWatch",
     "Progress",
+    "Teacher",
     "TrainResult",
     "check_tensorboard",
     "check_training",

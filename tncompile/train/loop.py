@@ -20,12 +20,13 @@ from jaxtyping import Array, Float
 from tncompile.config.train import TrainConfig
 from tncompile.errors import ConfigError
 from tncompile.ir.io import atomic_write
+from tncompile.nn.float_network import FloatNetwork
 from tncompile.nn.layers import Training
 from tncompile.nn.network import Network
 from tncompile.train.batches import ahead, batches, dealt
 from tncompile.train.checkpoint import Checkpoints
 from tncompile.train.processes import from_first, together
-from tncompile.train.step import AXIS, StepResult, learning_rate, make_optimizer, make_step, start, trained
+from tncompile.train.step import AXIS, StepResult, Teacher, learning_rate, make_optimizer, make_step, start, trained
 
 REPORT_EVERY = 10
 """Steps between calls of the observer, where the host waits for the device."""
@@ -132,7 +133,7 @@ class TrainResult:
 
 @together()
 def train(
-    network: Network,
+    network: Network | FloatNetwork,
     data: Data,
     config: TrainConfig,
     *,
@@ -140,6 +141,7 @@ def train(
     out_dir: Path,
     resume: bool = False,
     observer: Observer = lambda progress: None,
+    teacher: Teacher | None = None,
     epochs: Sequence[EpochObserver] = (),
 ) -> TrainResult:
     """Trains a network in place.
@@ -156,6 +158,7 @@ def train(
         out_dir: output folder.
         resume: go on from the last checkpoint, if there is one; else old checkpoints are removed.
         observer: is told the progress every few steps.
+        teacher: whom the network learns from as `config.teacher` says; None: from the labels alone.
         epochs: are told the measurements, in the process that writes; an exception that one raises ends the training.
 
     Raises:
@@ -172,7 +175,7 @@ def train(
     state = start(network, optimizer, config)
     history: list[Epoch] = []
     writes = jax.process_index() == 0
-    checkpoints = Checkpoints(out_dir / "checkpoints", _fingerprint(network, config, seed, data))
+    checkpoints = Checkpoints(out_dir / "checkpoints", _fingerprint(network, config, seed, data, teacher))
     if writes and resume:
         found = checkpoints.load(state)
         if found is not None:
@@ -182,7 +185,7 @@ def train(
         checkpoints.clear()
     done, state = from_first((np.int32(len(history)), state))
     state = jax.device_put(state, NamedSharding(mesh, PartitionSpec()))
-    step = make_step(network, optimizer, config, steps=steps * config.epochs, seed=seed, mesh=mesh)
+    step = make_step(network, optimizer, config, steps=steps * config.epochs, seed=seed, mesh=mesh, teacher=teacher)
 
     if writes:
         _write_metrics(out_dir, history)  # now, so that a folder that cannot be written is found before an hour's work
@@ -278,12 +281,12 @@ def steps_an_epoch(config: TrainConfig, images: int) -> int:
     return images // config.batch
 
 
-def accuracy(network: Network, x: np.ndarray, y: np.ndarray) -> float | None:
+def accuracy(network: Network | FloatNetwork, x: np.ndarray, y: np.ndarray) -> float | None:
     """Returns the share of images that the network, in inference mode, classifies rightly; None of no images."""
     return float((network.classify(x) == y).mean()) if len(x) else None
 
 
-def calibrate(network: Network, data: Data, config: TrainConfig, seed: int) -> None:
+def calibrate(network: Network | FloatNetwork, data: Data, config: TrainConfig, seed: int) -> None:
     """Measures the batch-norm statistics again, as plain means over training batches, with the final weights."""
     graphdef, state = nnx.split(network)
 
@@ -355,11 +358,12 @@ def _write_metrics(out_dir: Path, history: list[Epoch]) -> None:
     atomic_write(out_dir / "metrics.jsonl", "".join(json.dumps(asdict(entry)) + "\n" for entry in history))
 
 
-def _fingerprint(network: Network, config: TrainConfig, seed: int, data: Data) -> dict[str, Any]:
+def _fingerprint(
+    network: Network | FloatNetwork, config: TrainConfig, seed: int, data: Data, teacher: Teacher | None
+) -> dict[str, Any]:
     """Returns what must be the same for a training to be resumed."""
-    layers = (network.transduction, *network.layers)
     shapes = {f"net.{c.name}": [*c.in_shape, *c.kernel, *c.stride, *c.padding, c.features, c.groups]
-              for c in (layer.conv for layer in layers)}  # fmt: skip
+              for c in network.convs}  # fmt: skip
     # How many devices share a batch changes nothing but roundings, so that a training can move to another machine.
     options = config.model_dump(mode="json", exclude={"devices", "checkpoint_every"})
     return {
@@ -368,12 +372,14 @@ def _fingerprint(network: Network, config: TrainConfig, seed: int, data: Data) -
         "SHA-256 of the training images": _sha256(data.x_train, data.y_train),
         **{f"train.{key}": value for key, value in options.items()},
         **shapes,
-        "net.hysteresis": network.layers[0].hysteresis,
+        "net.kind": "trinary" if isinstance(network, Network) else "float",
+        "net.hysteresis": network.layers[0].hysteresis if isinstance(network, Network) else None,
+        "SHA-256 of the teacher": _sha256(*jax.tree.leaves(teacher.scorer.arrays)) if teacher else None,
     }
 
 
-def _sha256(*arrays: np.ndarray) -> str:
+def _sha256(*arrays: np.ndarray | Array) -> str:
     sha = hashlib.sha256()
     for array in arrays:
-        sha.update(array.tobytes())
+        sha.update(np.asarray(array).tobytes())
     return sha.hexdigest()

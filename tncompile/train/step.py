@@ -11,12 +11,13 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 from flax import nnx
-from jax.sharding import Mesh, PartitionSpec
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from jaxtyping import Array, Float, Int
 
 from tncompile.config.train import TrainConfig
+from tncompile.nn.float_network import FloatNetwork
 from tncompile.nn.layers import Training
-from tncompile.nn.network import Network
+from tncompile.nn.network import Network, Scorer
 from tncompile.train.augment import augment
 
 AXIS = "images"
@@ -40,6 +41,18 @@ class TrainState(NamedTuple):
     others: Any
     moments: Any
     average: Any
+
+
+class Teacher(NamedTuple):
+    """A trained network to learn from.
+
+    Attributes:
+        scorer: its class scores.
+        logit_scale: factor on them before the softmax.
+    """
+
+    scorer: Scorer
+    logit_scale: float
 
 
 class StepResult(NamedTuple):
@@ -88,7 +101,7 @@ def make_optimizer(config: TrainConfig, schedule: optax.Schedule) -> optax.Gradi
             )
 
 
-def start(network: Network, optimizer: optax.GradientTransformation, config: TrainConfig) -> TrainState:
+def start(network: Network | FloatNetwork, optimizer: optax.GradientTransformation, config: TrainConfig) -> TrainState:
     """Returns the state before the first step."""
     _, params, others = nnx.split(network, nnx.Param, ...)
     # Copies: a step gives its arrays away, and may not give one away twice.
@@ -96,7 +109,7 @@ def start(network: Network, optimizer: optax.GradientTransformation, config: Tra
     return TrainState(params, others, optimizer.init(params), average)
 
 
-def trained(state: TrainState, network: Network) -> None:
+def trained(state: TrainState, network: Network | FloatNetwork) -> None:
     """Puts the trained tensors into the network; where there is a running average, that."""
     nnx.update(network, state.params, state.others)
     if state.average:
@@ -105,7 +118,14 @@ def trained(state: TrainState, network: Network) -> None:
 
 
 def make_step(
-    network: Network, optimizer: optax.GradientTransformation, config: TrainConfig, *, steps: int, seed: int, mesh: Mesh
+    network: Network | FloatNetwork,
+    optimizer: optax.GradientTransformation,
+    config: TrainConfig,
+    *,
+    steps: int,
+    seed: int,
+    mesh: Mesh,
+    teacher: Teacher | None = None,
 ) -> Step:
     """Returns the jitted step; it gives away the state's memory.
 
@@ -116,11 +136,19 @@ def make_step(
         steps: of the whole training.
         seed: of augmentation and dropout.
         mesh: devices that share a batch, along `AXIS`.
+        teacher: whom the network learns from as `config.teacher` says; None: from the labels alone.
     """
     graphdef, _, _ = nnx.split(network, nnx.Param, ...)
     axis = AXIS if mesh.size > 1 else None
 
-    def loss_of(params: Any, others: Any, x: Array, targets: Array, number: Array, key: Array) -> Any:
+    def taught(logits: Array, known: Any, x: Array) -> Float[Array, ""]:
+        assert teacher is not None and config.teacher is not None
+        heat = config.teacher.temperature
+        example = jax.nn.log_softmax(teacher.scorer.scores(known, x) * (teacher.logit_scale / heat))
+        distance = optax.losses.kl_divergence_with_log_targets(jax.nn.log_softmax(logits / heat), example).mean()
+        return distance * heat**2  # so that the gradient's size does not depend on it
+
+    def loss_of(params: Any, others: Any, known: Any, x: Array, targets: Array, number: Array, key: Array) -> Any:
         model = nnx.merge(graphdef, params, others, copy=True)  # it changes its variables
         scores, rates = model.training_scores(
             x,
@@ -133,16 +161,21 @@ def make_step(
                 key=key if config.dropout else None,
             ),
         )
-        loss = optax.softmax_cross_entropy(scores * config.logit_scale, targets).mean()
+        logits = scores * config.logit_scale
+        loss = optax.softmax_cross_entropy(logits, targets).mean()
+        if config.teacher is not None:
+            loss = (1 - config.teacher.weight) * loss + config.teacher.weight * taught(logits, known, x)
         pressure = sum(jnp.square(rate).sum() for rate in rates)
         return loss + 0.5 * config.sparsity * pressure, (nnx.split(model, nnx.Param, ...)[2], loss, scores.argmax(1))
 
-    def update(state: TrainState, x: Array, targets: Array, y: Array, number: Array) -> tuple[TrainState, StepResult]:
+    def update(
+        state: TrainState, known: Any, x: Array, targets: Array, y: Array, number: Array
+    ) -> tuple[TrainState, StepResult]:
         key = jax.random.fold_in(jax.random.key(seed, impl="threefry2x32"), number * 2 + _DROPOUT)
         if axis is not None:
             key = jax.random.fold_in(key, jax.lax.axis_index(axis))
         gradient, (others, loss, classes) = jax.grad(loss_of, has_aux=True)(
-            state.params, state.others, x, targets, number, key
+            state.params, state.others, known, x, targets, number, key
         )
         right = (classes == y).sum()
         if axis is not None:
@@ -162,15 +195,16 @@ def make_step(
     if axis is not None:
         parts, whole = PartitionSpec(axis), PartitionSpec()
         update = jax.shard_map(
-            update, mesh=mesh, in_specs=(whole, parts, parts, parts, whole), out_specs=whole, check_vma=False
+            update, mesh=mesh, in_specs=(whole, whole, parts, parts, parts, whole), out_specs=whole, check_vma=False
         )
 
     @partial(jax.jit, donate_argnums=0)
-    def step(state: TrainState, x: Array, y: Array, number: Array) -> tuple[TrainState, StepResult]:
+    def step(state: TrainState, known: Any, x: Array, y: Array, number: Array) -> tuple[TrainState, StepResult]:
         targets = optax.smooth_labels(jax.nn.one_hot(y, network.readout.classes), config.label_smoothing)
         # The whole batch at once, so that the changes do not depend on how many devices share it.
         key = jax.random.fold_in(jax.random.key(seed, impl="threefry2x32"), number * 2 + _AUGMENT)
         x, targets = augment(key, x, targets, config.augment)
-        return update(state, x, targets, y, number)
+        return update(state, known, x, targets, y, number)
 
-    return step
+    known = jax.device_put(teacher.scorer.arrays, NamedSharding(mesh, PartitionSpec())) if teacher else ()
+    return lambda state, x, y, number: step(state, known, x, y, number)
