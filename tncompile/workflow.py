@@ -36,8 +36,12 @@ from tncompile.analysis.utilisation import shared_cores, utilisation
 from tncompile.analysis.wirelength import hops_per_arc
 from tncompile.analysis.work import fill, hops, work
 from tncompile.arch import ChipArch
+from tncompile.config.data import DataConfig
 from tncompile.config.experiment import Experiment, dump_experiment, parse_config, resolved
+from tncompile.config.net import NetConfig
+from tncompile.config.train import TrainConfig
 from tncompile.data import DatasetSpec, load_dataset, load_spec
+from tncompile.data.spec import chosen_options, load_description
 from tncompile.errors import ArtifactError, ConfigError, InternalError
 from tncompile.ir import (
     ChipImage,
@@ -320,23 +324,54 @@ def _model_meta(experiment: Experiment, spec: DatasetSpec, trained: bool) -> dic
     """Returns what a model file says of its origin; only a model of the same origin may be compiled."""
     settings = resolved(experiment)
     data = {"name": spec.name, "in_shape": list(spec.in_shape), "classes": spec.classes}
+    if trained:
+        data |= _chosen_data(experiment.data)
     training = {"train_limit": experiment.data.train_limit, "train": settings["train"]} if trained else {}
     return {"trained": trained, "seed": experiment.seed, "net": settings["net"], "data": data, **training}
 
 
-def _difference(made: Any, asked: Any, path: str = "") -> str | None:
-    """Returns the first key whose two values differ, with both, or None."""
+def _chosen_data(config: DataConfig) -> dict[str, Any]:
+    """Returns what an experiment chooses of a data set's images, beside how many: each choice gives other ones."""
+    options = chosen_options(load_description(config.name), config)
+    return {"layout": config.layout, "options": options, "validation": config.validation}
+
+
+def _defaults() -> dict[str, Any]:
+    """Returns the defaults of the keys in `_model_meta` that files of earlier versions may lack.
+
+    That a data set has no options is one; what an option of it was, such a file does not tell.
+    """
+    net = {name: field.default for name, field in NetConfig.model_fields.items() if not field.is_required()}
+    data = {"layout": None, "options": {}, "validation": 0.0}
+    return {"data": data, "net": net, "train": TrainConfig().model_dump(mode="json")}
+
+
+def _completed(made: Any, asked: Any, defaults: Any) -> Any:
+    """Returns what a file says, with the keys that it lacks and that have their default in the experiment."""
+    if not all(isinstance(each, Mapping) for each in (made, asked, defaults)):
+        return made
+    later = {key: value for key, value in defaults.items() if key not in made and asked.get(key) == value}
+    return {key: _completed(value, asked.get(key), defaults.get(key)) for key, value in made.items()} | later
+
+
+def _difference(made: Any, asked: Any, path: str = "", lacking: Any = None) -> str | None:
+    """Returns the first key whose two values differ, with both, or None; `lacking` is that of a key not in `made`."""
     if isinstance(made, Mapping) and isinstance(asked, Mapping):
         keys = [*made, *(key for key in asked if key not in made)]
-        both = ((made.get(key), asked.get(key), f"{path}.{key}".lstrip(".")) for key in keys)
+        both = ((made.get(key, lacking), asked.get(key), f"{path}.{key}".lstrip("."), lacking) for key in keys)
         return next(filter(None, (_difference(*each) for each in both)), None)
     if isinstance(made, list) and isinstance(asked, list) and len(made) == len(asked):
-        both = ((a, b, f"{path}[{i}]") for i, (a, b) in enumerate(zip(made, asked, strict=True)))
+        both = ((a, b, f"{path}[{i}]", lacking) for i, (a, b) in enumerate(zip(made, asked, strict=True)))
         return next(filter(None, (_difference(*each) for each in both)), None)
     return None if made == asked else f"{path} = {_short(made)}, the experiment says {_short(asked)}"
 
 
+_UNKNOWN = "unknown (an earlier version of tncompile, which did not note it, wrote the file)"
+
+
 def _short(value: Any) -> str:
+    if value is _UNKNOWN:
+        return _UNKNOWN
     text = json.dumps(value)
     return text if len(text) <= 80 else f"{text[:77]}..."
 
@@ -349,7 +384,9 @@ def _load(experiment: Experiment, folder: RunFolder, untrained: bool) -> tuple[A
     if not path.exists():
         raise ArtifactError(f"{path}: there is no model; train one with 'tncompile train', or compile with --untrained")
     spec = load_spec(experiment.data)
-    if differs := _difference(read_model(path)[0], _model_meta(experiment, spec, not untrained)):
+    asked = _model_meta(experiment, spec, not untrained)
+    made = _completed(read_model(path)[0], asked, _defaults())
+    if differs := _difference(made, asked, lacking=_UNKNOWN):
         raise ConfigError(
             f"{path}: was made with {differs}; set that back, {'compile' if untrained else 'train'} again, or name the "
             "folder of that experiment with --out"
@@ -422,6 +459,7 @@ def train_step(
             out_dir=folder.train,
             resume=resume,
             teacher=teacher,
+            origin={f"data.{key}": value for key, value in _chosen_data(experiment.data).items()},
             observer=lambda progress: reporter.progress(
                 "train",
                 (progress.epoch - 1) * progress.steps + progress.step,
@@ -553,12 +591,16 @@ def _check_start(experiment: Experiment, folder: RunFolder, results: dict[str, A
     if missing:
         raise ArtifactError(f"{folder.root}: has no stage behind {missing[0]}; {hint}")
 
-    def settings(experiment: dict[str, Any]) -> dict[str, Any]:
-        passes = {name: options for name, options in experiment["compile"].items() if name in earlier}
-        same = {key: experiment[key] for key in ("seed", "arch", "net", "train")}
-        return same | {"data": {"name": experiment["data"]["name"]}, "compile": passes}
+    def settings(experiment: Experiment) -> dict[str, Any]:
+        values = resolved(experiment)
+        passes = {name: options for name, options in values["compile"].items() if name in earlier}
+        data = {"name": experiment.data.name}
+        if not results["compile"]["untrained"]:
+            data |= {"train_limit": experiment.data.train_limit, **_chosen_data(experiment.data)}
+        return {key: values[key] for key in ("seed", "arch", "net", "train")} | {"data": data, "compile": passes}
 
-    if differs := _difference(settings(results["experiment"]), settings(resolved(experiment))):
+    made = parse_config(Experiment, results["experiment"], "experiment")
+    if differs := _difference(settings(made), settings(experiment)):
         raise ConfigError(f"{folder.root}: was compiled with {differs}; set that back, or {hint}")
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import islice
 from pathlib import Path
@@ -143,6 +143,7 @@ def train(
     observer: Observer = lambda progress: None,
     teacher: Teacher | None = None,
     epochs: Sequence[EpochObserver] = (),
+    origin: Mapping[str, Any] | None = None,
 ) -> TrainResult:
     """Trains a network in place.
 
@@ -160,6 +161,7 @@ def train(
         observer: is told the progress every few steps.
         teacher: whom the network learns from as `config.teacher` says; None: from the labels alone.
         epochs: are told the measurements, in the process that writes; an exception that one raises ends the training.
+        origin: what the images came from, by key, as JSON data; must be the same for the training to be resumed.
 
     Raises:
         ConfigError: the options do not go with the data or the machine; the training diverged; the checkpoint is of
@@ -175,7 +177,12 @@ def train(
     state = start(network, optimizer, config)
     history: list[Epoch] = []
     writes = jax.process_index() == 0
-    checkpoints = Checkpoints(out_dir / "checkpoints", _fingerprint(network, config, seed, data, teacher))
+    came_from = dict(origin or {}) | {"SHA-256 of the validation images": _sha256(data.x_validation, data.y_validation)}
+    fingerprint = came_from | _fingerprint(network, config, seed, data, teacher)
+    # A checkpoint of an earlier version knows less of the images, but the SHA-256 of those that were trained on.
+    defaults = {f"train.{key}": value for key, value in TrainConfig().model_dump(mode="json").items()}
+    assumed = came_from | defaults | {"net.kind": "trinary"}
+    checkpoints = Checkpoints(out_dir / "checkpoints", fingerprint, assumed)
     if writes and resume:
         found = checkpoints.load(state)
         if found is not None:
