@@ -54,12 +54,14 @@ def _keys(schema: Mapping[str, Any], defs: Mapping[str, Any], prefix: str) -> It
     for name, field in schema.get("properties", {}).items():
         path = prefix + name
         resolved = _resolve(field, defs)
+        options = [_resolve(option, defs) for option in resolved.get("anyOf", [resolved])]
+        resolved = next((option for option in options if "properties" in option), resolved)
         default = "required" if name in required else json.dumps(field.get("default"), ensure_ascii=False)
         nested = "properties" in resolved
         yield Key(
             path=path,
             type=_type(field, defs),
-            default="see below" if nested and name not in required else default,
+            default="see below" if nested and default not in ("required", "null") else default,
             description=field.get("description", ""),
         )
         if nested:
