@@ -64,7 +64,7 @@ ROUNDING = 400
 """The same of a transcription that does not end with TIMIT's mark of an end, h#, and may have been cut at a line's end.
 
 TIMIT's last ends lie on a grid of 80 samples, before the sound's end: 46,720 of 46,797 samples (FCJF0/SA1), 61,680 of
-61,748 (the example of the corpus's readme.doc). This is five times as much, and less than a final silence takes.
+61,748 (FNLP0/SA1, in the corpus's readme.doc). This is five times as much, and less than a final silence takes.
 """
 
 
@@ -102,7 +102,7 @@ def read_phn(path: Path, samples: int) -> Segments:
             within the sound, or the last ones are missing.
 
     References:
-        phoncode.doc on the corpus's disc: "h#: begin/end marker".
+        readme.doc on the corpus's disc: "beginning and ending silence regions are marked with h#".
     """
     begin, end, phones = [], [], []
     text = read_bytes(path).decode("latin-1")
