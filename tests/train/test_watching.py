@@ -17,6 +17,7 @@ from tensorboardX.crc32c import crc32c
 from tensorboardX.proto.event_pb2 import Event, SessionLog
 
 from tncompile.errors import ArtifactError
+from tncompile.report.curves import read_runs
 from tncompile.train import batches
 from tncompile.train.loop import Epoch
 from tncompile.train.watching import TAGS, InputWatch, event_files, waits
@@ -158,6 +159,8 @@ def test_the_command_writes_event_files_and_says_that_images_come_late(
     assert resumed.json["train"]["waited"] == trained.json["train"]["waited"]
     assert "for images: they are" not in resumed.err
     found = scalars(read_events(tmp_path / "run" / "train" / "tensorboard"))
+    (run,) = read_runs([tmp_path / "run"])
+    np.testing.assert_allclose([loss for _, loss in found["loss"]], [point.loss for point in run.points], rtol=1e-6)
     assert {tag: [step for step, _ in points] for tag, points in found.items()} == {
         tag: [1, 2] for tag in TAGS if tag != "accuracy/validation"
     }
