@@ -39,7 +39,7 @@ from tncompile.arch import ChipArch
 from tncompile.config.data import DataConfig
 from tncompile.config.experiment import Experiment, dump_experiment, parse_config, resolved
 from tncompile.config.net import NetConfig
-from tncompile.config.train import TrainConfig
+from tncompile.config.train import PRACTICAL, TrainConfig
 from tncompile.data import DatasetSpec, load_dataset, load_spec
 from tncompile.data.spec import chosen_options, load_description
 from tncompile.errors import ArtifactError, ConfigError, InternalError
@@ -326,8 +326,13 @@ def _model_meta(experiment: Experiment, spec: DatasetSpec, trained: bool) -> dic
     data = {"name": spec.name, "in_shape": list(spec.in_shape), "classes": spec.classes}
     if trained:
         data |= _chosen_data(experiment.data)
-    training = {"train_limit": experiment.data.train_limit, "train": settings["train"]} if trained else {}
+    training = {"train_limit": experiment.data.train_limit, "train": _lasting(settings["train"])} if trained else {}
     return {"trained": trained, "seed": experiment.seed, "net": settings["net"], "data": data, **training}
+
+
+def _lasting(train: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns the settings of a training that make another model of it."""
+    return {key: value for key, value in train.items() if key not in PRACTICAL}
 
 
 def _chosen_data(config: DataConfig) -> dict[str, Any]:
@@ -343,7 +348,7 @@ def _defaults() -> dict[str, Any]:
     """
     net = {name: field.default for name, field in NetConfig.model_fields.items() if not field.is_required()}
     data = {"layout": None, "options": {}, "validation": 0.0}
-    return {"data": data, "net": net, "train": TrainConfig().model_dump(mode="json")}
+    return {"data": data, "net": net, "train": _lasting(TrainConfig().model_dump(mode="json"))}
 
 
 def _completed(made: Any, asked: Any, defaults: Any) -> Any:
@@ -597,7 +602,8 @@ def _check_start(experiment: Experiment, folder: RunFolder, results: dict[str, A
         data = {"name": experiment.data.name}
         if not results["compile"]["untrained"]:
             data |= {"train_limit": experiment.data.train_limit, **_chosen_data(experiment.data)}
-        return {key: values[key] for key in ("seed", "arch", "net", "train")} | {"data": data, "compile": passes}
+        same = {key: values[key] for key in ("seed", "arch", "net")}
+        return same | {"train": _lasting(values["train"]), "data": data, "compile": passes}
 
     made = parse_config(Experiment, results["experiment"], "experiment")
     if differs := _difference(settings(made), settings(experiment)):

@@ -133,3 +133,11 @@ def test_files_of_an_earlier_version(photos: Path, tmp_path: Path) -> None:
     assert invoke("train", experiment, "--out", folder, "--resume", "-q").code == 0
     assert model.read_bytes() == (photos / "run" / "model.safetensors").read_bytes()
     assert invoke(*compiling).code == 0
+
+
+def test_a_model_moves_to_a_machine_with_other_devices(photos: Path, tmp_path: Path) -> None:
+    shutil.copytree(photos / "run", tmp_path / "run")
+    there = ["--out", tmp_path / "run", "--set", "train.checkpoint_every=3", "-q"]
+    assert invoke("compile", photos / "photos.yaml", *there).code == 0
+    assert invoke("compile", photos / "photos.yaml", *there, "--start-from", "place").code == 0
+    assert invoke("train", photos / "photos.yaml", *there, "--resume").code == 0

@@ -17,7 +17,7 @@ from flax import nnx
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from jaxtyping import Array, Float
 
-from tncompile.config.train import TrainConfig
+from tncompile.config.train import PRACTICAL, TrainConfig
 from tncompile.errors import ConfigError
 from tncompile.ir.io import atomic_write
 from tncompile.nn.float_network import FloatNetwork
@@ -371,8 +371,7 @@ def _fingerprint(
     """Returns what must be the same for a training to be resumed."""
     shapes = {f"net.{c.name}": [*c.in_shape, *c.kernel, *c.stride, *c.padding, c.features, c.groups]
               for c in network.convs}  # fmt: skip
-    # How many devices share a batch changes nothing but roundings, so that a training can move to another machine.
-    options = config.model_dump(mode="json", exclude={"devices", "checkpoint_every"})
+    options = config.model_dump(mode="json", exclude=set(PRACTICAL))
     return {
         "seed": seed,
         "training images": len(data.x_train),
