@@ -5,13 +5,14 @@ A run folder holds everything about one experiment:
     experiment.yaml          the experiment, resolved: every default spelled out
     results.json             figures of all steps so far
     model.safetensors        the trained model (or untrained.safetensors, random weights)
-    train/                   checkpoints and metrics.jsonl
+    train/                   checkpoints, metrics.jsonl, and event files for TensorBoard with --tensorboard
     stages/N-PASS.safetensors   the stage behind each pass (and .txt with --dump-ir)
     chip.safetensors         the chip image
 """
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import json
 import os
@@ -35,8 +36,12 @@ from tncompile.analysis.utilisation import shared_cores, utilisation
 from tncompile.analysis.wirelength import hops_per_arc
 from tncompile.analysis.work import fill, hops, work
 from tncompile.arch import ChipArch
+from tncompile.config.data import DataConfig
 from tncompile.config.experiment import Experiment, dump_experiment, parse_config, resolved
+from tncompile.config.net import NetConfig
+from tncompile.config.train import PRACTICAL, TrainConfig
 from tncompile.data import DatasetSpec, load_dataset, load_spec
+from tncompile.data.spec import chosen_options, load_description
 from tncompile.errors import ArtifactError, ConfigError, InternalError
 from tncompile.ir import (
     ChipImage,
@@ -110,6 +115,11 @@ class RunFolder:
     def train(self) -> Path:
         """Checkpoints and metrics."""
         return self.root / "train"
+
+    @property
+    def metrics(self) -> Path:
+        """Measurements of the training, a line an epoch."""
+        return self.train / "metrics.jsonl"
 
     def model(self, untrained: bool) -> Path:
         """Returns the trained model's file, or that of the random one."""
@@ -314,25 +324,59 @@ def _model_meta(experiment: Experiment, spec: DatasetSpec, trained: bool) -> dic
     """Returns what a model file says of its origin; only a model of the same origin may be compiled."""
     settings = resolved(experiment)
     data = {"name": spec.name, "in_shape": list(spec.in_shape), "classes": spec.classes}
-    if experiment.data.contrast != "none":  # named only then: a model file from before it had a name is one of none
-        data["contrast"] = experiment.data.contrast
-    training = {"train_limit": experiment.data.train_limit, "train": settings["train"]} if trained else {}
+    if trained:
+        data |= _chosen_data(experiment.data)
+    training = {"train_limit": experiment.data.train_limit, "train": _lasting(settings["train"])} if trained else {}
     return {"trained": trained, "seed": experiment.seed, "net": settings["net"], "data": data, **training}
 
 
-def _difference(made: Any, asked: Any, path: str = "") -> str | None:
-    """Returns the first key whose two values differ, with both, or None."""
+def _lasting(train: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns the settings of a training that make another model of it."""
+    return {key: value for key, value in train.items() if key not in PRACTICAL}
+
+
+def _chosen_data(config: DataConfig) -> dict[str, Any]:
+    """Returns what an experiment chooses of a data set's images, beside how many: each choice gives other ones."""
+    options = chosen_options(load_description(config.name), config)
+    return {"layout": config.layout, "options": options, "validation": config.validation, "contrast": config.contrast}
+
+
+def _defaults() -> dict[str, Any]:
+    """Returns the defaults of the keys in `_model_meta` that files of earlier versions may lack.
+
+    That a data set has no options is one; what an option of it was, such a file does not tell.
+    """
+    net = {name: field.default for name, field in NetConfig.model_fields.items() if not field.is_required()}
+    data = {"layout": None, "options": {}, "validation": 0.0, "contrast": "none"}
+    return {"data": data, "net": net, "train": _lasting(TrainConfig().model_dump(mode="json"))}
+
+
+def _completed(made: Any, asked: Any, defaults: Any) -> Any:
+    """Returns what a file says, with the keys that it lacks and that have their default in the experiment."""
+    if not all(isinstance(each, Mapping) for each in (made, asked, defaults)):
+        return made
+    later = {key: value for key, value in defaults.items() if key not in made and asked.get(key) == value}
+    return {key: _completed(value, asked.get(key), defaults.get(key)) for key, value in made.items()} | later
+
+
+def _difference(made: Any, asked: Any, path: str = "", lacking: Any = None) -> str | None:
+    """Returns the first key whose two values differ, with both, or None; `lacking` is that of a key not in `made`."""
     if isinstance(made, Mapping) and isinstance(asked, Mapping):
         keys = [*made, *(key for key in asked if key not in made)]
-        both = ((made.get(key), asked.get(key), f"{path}.{key}".lstrip(".")) for key in keys)
+        both = ((made.get(key, lacking), asked.get(key), f"{path}.{key}".lstrip("."), lacking) for key in keys)
         return next(filter(None, (_difference(*each) for each in both)), None)
     if isinstance(made, list) and isinstance(asked, list) and len(made) == len(asked):
-        both = ((a, b, f"{path}[{i}]") for i, (a, b) in enumerate(zip(made, asked, strict=True)))
+        both = ((a, b, f"{path}[{i}]", lacking) for i, (a, b) in enumerate(zip(made, asked, strict=True)))
         return next(filter(None, (_difference(*each) for each in both)), None)
     return None if made == asked else f"{path} = {_short(made)}, the experiment says {_short(asked)}"
 
 
+_UNKNOWN = "unknown (an earlier version of tncompile, which did not note it, wrote the file)"
+
+
 def _short(value: Any) -> str:
+    if value is _UNKNOWN:
+        return _UNKNOWN
     text = json.dumps(value)
     return text if len(text) <= 80 else f"{text[:77]}..."
 
@@ -345,7 +389,9 @@ def _load(experiment: Experiment, folder: RunFolder, untrained: bool) -> tuple[A
     if not path.exists():
         raise ArtifactError(f"{path}: there is no model; train one with 'tncompile train', or compile with --untrained")
     spec = load_spec(experiment.data)
-    if differs := _difference(read_model(path)[0], _model_meta(experiment, spec, not untrained)):
+    asked = _model_meta(experiment, spec, not untrained)
+    made = _completed(read_model(path)[0], asked, _defaults())
+    if differs := _difference(made, asked, lacking=_UNKNOWN):
         raise ConfigError(
             f"{path}: was made with {differs}; set that back, {'compile' if untrained else 'train'} again, or name the "
             "folder of that experiment with --out"
@@ -370,19 +416,28 @@ def check_options(experiment: Experiment) -> None:
 
 
 def train_step(
-    experiment: Experiment, folder: RunFolder, reporter: Reporter, *, resume: bool = False
+    experiment: Experiment, folder: RunFolder, reporter: Reporter, *, resume: bool = False, tensorboard: bool = False
 ) -> dict[str, Any]:
     """Trains the experiment's net and writes the model; returns results.json's content.
 
     Of several processes that train together, the first one writes, and the others return {}.
+
+    Args:
+        experiment: what to train, and how.
+        folder: the run folder.
+        reporter: takes progress.
+        resume: go on from the last checkpoint.
+        tensorboard: also write TensorBoard's event files.
     """
     import jax
 
     from tncompile.memory import keep_freed_memory
     from tncompile.nn import export_network, save_model
-    from tncompile.train import check_training, train
+    from tncompile.train import EpochObserver, InputWatch, check_tensorboard, check_training, event_files, train
 
     check_options(experiment)
+    if tensorboard:
+        check_tensorboard()
     keep_freed_memory()
     model = build_model(experiment, load_spec(experiment.data))
     trinary = experiment.net.kind == "trinary"
@@ -397,21 +452,27 @@ def train_step(
         folder.create()
     images, epochs = len(data.x_train), experiment.train.epochs
     reporter.say(f"Training {experiment.name}: {images:,} images of {data.spec.name}, {epochs} epochs")
-    result = train(
-        model,
-        data,
-        experiment.train,
-        seed=experiment.seed,
-        out_dir=folder.train,
-        resume=resume,
-        teacher=teacher,
-        observer=lambda progress: reporter.progress(
-            "train",
-            (progress.epoch - 1) * progress.steps + progress.step,
-            progress.epochs * progress.steps,
-            {"loss": progress.loss, "accuracy": progress.accuracy, "images/s": progress.images_per_s},
-        ),
-    )
+    with contextlib.ExitStack() as stack:
+        watch: list[EpochObserver] = [InputWatch(reporter.say)]
+        if tensorboard:
+            watch.append(stack.enter_context(event_files(folder.train / "tensorboard")))
+        result = train(
+            model,
+            data,
+            experiment.train,
+            seed=experiment.seed,
+            out_dir=folder.train,
+            resume=resume,
+            teacher=teacher,
+            origin={f"data.{key}": value for key, value in _chosen_data(experiment.data).items()},
+            observer=lambda progress: reporter.progress(
+                "train",
+                (progress.epoch - 1) * progress.steps + progress.step,
+                progress.epochs * progress.steps,
+                {"loss": progress.loss, "accuracy": progress.accuracy, "images/s": progress.images_per_s},
+            ),
+            epochs=watch,
+        )
     if not writes:
         return {}
     folder.forget(step_names())
@@ -426,6 +487,7 @@ def train_step(
             "accuracy": result.accuracy,
             "validation_accuracy": result.validation_accuracy,
             "seconds": result.seconds,
+            "waited": sum(epoch.waited for epoch in result.history),
             "epochs": result.epochs,
             "kept_epoch": result.kept,
             "images": len(data.x_train),
@@ -534,12 +596,17 @@ def _check_start(experiment: Experiment, folder: RunFolder, results: dict[str, A
     if missing:
         raise ArtifactError(f"{folder.root}: has no stage behind {missing[0]}; {hint}")
 
-    def settings(experiment: dict[str, Any]) -> dict[str, Any]:
-        passes = {name: options for name, options in experiment["compile"].items() if name in earlier}
-        same = {key: experiment[key] for key in ("seed", "arch", "net", "train")}
-        return same | {"data": {"name": experiment["data"]["name"]}, "compile": passes}
+    def settings(experiment: Experiment) -> dict[str, Any]:
+        values = resolved(experiment)
+        passes = {name: options for name, options in values["compile"].items() if name in earlier}
+        data = {"name": experiment.data.name}
+        if not results["compile"]["untrained"]:
+            data |= {"train_limit": experiment.data.train_limit, **_chosen_data(experiment.data)}
+        same = {key: values[key] for key in ("seed", "arch", "net")}
+        return same | {"train": _lasting(values["train"]), "data": data, "compile": passes}
 
-    if differs := _difference(settings(results["experiment"]), settings(resolved(experiment))):
+    made = parse_config(Experiment, results["experiment"], "experiment")
+    if differs := _difference(settings(made), settings(experiment)):
         raise ConfigError(f"{folder.root}: was compiled with {differs}; set that back, or {hint}")
 
 

@@ -89,8 +89,8 @@ OPTIONS = {
         2, "{dir}/model.safetensors: was made with net.layers[1].groups = 2, the experiment says 1; set that back, "
         "train again, or name the folder of that experiment with --out"),
     ("--set", "data.contrast=stretch"): (
-        2, '{dir}/model.safetensors: was made with data.contrast = null, the experiment says "stretch"; set that back, '
-        "train again, or name the folder of that experiment with --out"),
+        2, '{dir}/model.safetensors: was made with data.contrast = "none", the experiment says "stretch"; set that '
+        "back, train again, or name the folder of that experiment with --out"),
     ("--seed", "5"): (
         2, "{dir}/model.safetensors: was made with seed = 0, the experiment says 5; set that back, train again, or "
         "name the folder of that experiment with --out"),

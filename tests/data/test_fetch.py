@@ -365,6 +365,9 @@ HOSTILE = {
     "hard link": tar({}, member("link", type=tarfile.LNKTYPE, linkname="../../escaped")),
     "device": tar({}, member("null", type=tarfile.CHRTYPE)),
     "cut": packed(Path(__file__).parent, only="data/test_s")[:-50],
+    "cut in half": (half := packed(Path(__file__).parent, only="data/test_s"))[: len(half) // 2],
+    "cut in its checksum": half[:-2],
+    "altered": half[:-8] + b"altered!",
     "no archive": b"x" * 1000,
 }
 

@@ -159,8 +159,11 @@ def test_transcription(tmp_path: Path) -> None:
         ("0 10 h#\n9 20 sh\n", ":2: begins at sample 9, expected 10"),
         ("0 10 h#\n10 10 sh\n", "expected an end behind its begin"),
         ("5 5 h#\n", ":1: is '5 5 h#', expected an end behind its begin"),
-        ("0 30000 h#\n30000 30001 sh\n", "its last segment is 30000 … 30001, the sound has 20000 samples"),
-        ("0 3999 h#\n", "its last segment is 0 … 3999, the sound has 20000 samples"),
+        ("0 30000 h#\n30000 30001 sh\n", "its last segment is sh, 30000 … 30001, the sound has 20000 samples"),
+        ("0 3999 h#\n", "its last segment is h#, 0 … 3999, the sound has 20000 samples"),
+        ("0 9000 h#\n9000 19599 pau\n", "its last segment is pau, 9000 … 19599, the sound has 20000 samples"),
+        ("0 3000 h#\n3000 3999 sh\n3999 3999 h#\n", ":3: is '3999 3999 h#'"),
+        ("0 3000 h#\n3000 3999 h#\n", "its last segment is h#, 3000 … 3999, the sound has 20000 samples"),
         ("0 46797 She had your dark suit\n", "expected 'begin end phone'"),
     ],
 )
@@ -169,6 +172,23 @@ def test_damaged_transcriptions(tmp_path: Path, text: str, message: str) -> None
         read_phn(saved(tmp_path, text, "a.PHN"), 20000)
     assert str(caught.value).startswith(str(tmp_path / "a.PHN"))
     assert message in str(caught.value)
+
+
+def test_a_transcription_cut_at_any_line_is_noticed(tmp_path: Path) -> None:
+    total, lines = sum(length for _, length in SEGMENTS), phn_text().splitlines(keepends=True)
+    for kept in range(1, len(lines)):
+        with pytest.raises(ArtifactError, match=rf"a\.PHN: its last segment is {SEGMENTS[kept - 1][0]}, .* truncated"):
+            read_phn(saved(tmp_path, "".join(lines[:kept]), "a.PHN"), total)
+
+
+@pytest.mark.parametrize(("text", "samples"), [
+    ("0 3050 h#\n3050 44586 sh\n44586 46720 h#\n", 46797),
+    ("0 3050 sil\n3050 44586 sh\n44586 46720 sil\n", 46797),
+    ("0 3050 h#\n3050 44586 sh\n44586 46720 h#\n", 46720 + 16000),
+    ("0 3050 sil\n3050 46720 sh\n", 46720 + 400),
+])  # fmt: skip
+def test_a_transcription_may_end_a_little_before_its_sound(tmp_path: Path, text: str, samples: int) -> None:
+    assert read_phn(saved(tmp_path, text, "a.PHN"), samples).end[-1] == 46720
 
 
 def test_classes_and_speech_sample_by_sample(tmp_path: Path) -> None:

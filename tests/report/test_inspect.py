@@ -149,8 +149,12 @@ ERRORS = {
     ("--plot", "{tmp}/file/x.png"): (
         4, "{tmp}/file/x.png: cannot be written: {tmp}/file is no folder; make room or choose another folder"),
     ("--plot", "{tmp}/x.png", "--what", "cores"): (
-        2, "--what cores: there is no picture 'cores'; choose from placement, links, utilisation, wirelength, or all"),
+        2, "--what cores: there is no picture 'cores'; choose from placement, links, utilisation, wirelength, "
+        "curves, or all"),
     ("--what", "links"): (2, "--what: there is no --plot FILE to draw it into; give one, or leave --what out"),
+    ("--beside", "{tmp}"): (2, "--beside: there is no --plot FILE to draw it into; give one, or leave --beside out"),
+    ("--plot", "{tmp}/x.png", "--beside", "{tmp}"): (
+        2, "--beside {tmp}: only curves are drawn of several runs; add --what curves"),
     ("--random-images",): (2, "--random-images: says what --frames N are; give that too, or leave it out"),
     ("--frames", "3", "--spikes", "{tmp}/x.csv"): (
         2, "--frames: the spikes are those of --spikes; leave one of the two out"),

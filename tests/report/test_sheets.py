@@ -18,7 +18,7 @@ from report.views import BOARDS, board, random_view
 
 from tncompile.analysis.traffic import busiest_links
 from tncompile.errors import ArtifactError, ConfigError
-from tncompile.report.plots import WHAT, BoardView, asked, parse_what, write_plot
+from tncompile.report.plots import BOARD, CURVES, WHAT, BoardView, asked, parse_what, write_plot
 from tncompile.report.plots import panels as drawing
 from tncompile.report.plots.paint import site_picture
 from tncompile.report.plots.sheet import STYLE, Scale, sheet
@@ -53,7 +53,7 @@ def shown_texts(figure: Figure) -> list[Text]:
 
 @pytest.mark.parametrize("name", BOARDS)
 def test_no_text_is_cut_off_covered_or_tiny(name):
-    figure = figure_of(board(name), WHAT)
+    figure = figure_of(board(name), BOARD)
     width, height = figure.canvas.get_width_height(physical=True)
     boxes = []
     for text in shown_texts(figure):
@@ -174,17 +174,20 @@ def test_one_chip_in_sixteen_colours_fits_a_screen():
 
 
 def test_what_can_be_asked_for(tmp_path: Path):
-    assert parse_what("all") == WHAT
+    assert parse_what("all") == BOARD
     assert parse_what(" links,placement ") == ("links", "placement")
     for text, message in (
-        ("cores", "--what cores: there is no picture 'cores'; choose from placement, links, utilisation, wirelength"),
+        (
+            "cores",
+            "--what cores: there is no picture 'cores'; choose from placement, links, utilisation, wirelength, curves",
+        ),
         ("links,", "there is no picture ''"),
         ("links,links", "names a picture twice"),
     ):
         with pytest.raises(ConfigError, match=message):
             parse_what(text)
     assert asked(None, None) == ()
-    assert asked(tmp_path / "new" / "x.SVG", None) == WHAT
+    assert asked(tmp_path / "new" / "x.SVG", None) == BOARD
 
 
 def test_a_view_without_loads_has_no_picture_of_its_links(tmp_path: Path):
@@ -196,4 +199,4 @@ def test_a_view_without_loads_has_no_picture_of_its_links(tmp_path: Path):
 
 
 def test_names_of_pictures_are_those_that_are_drawn():
-    assert tuple(drawing.PANELS) == WHAT
+    assert (*drawing.PANELS, CURVES) == WHAT

@@ -60,6 +60,9 @@ Processes = Annotated[
 ProcessNumber = Annotated[
     int | None, typer.Option("--process", metavar="I", min=0, help="Which of them this one is, from 0.")
 ]
+TensorBoard = Annotated[
+    bool, typer.Option("--tensorboard", help="Also write what TensorBoard shows; needs tensorboardX.")
+]
 Untrained = Annotated[bool, typer.Option("--untrained", help="Compile seeded random trinary weights.")]
 StopAfter = Annotated[str | None, typer.Option("--stop-after", metavar="PASS", help="Last pass to run.")]
 StartFrom = Annotated[
@@ -136,8 +139,14 @@ Plot = Annotated[
 What = Annotated[
     str | None,
     typer.Option(
-        "--what", metavar="NAMES", help="Draw these of placement, links, utilisation, wirelength. [default: all]"
+        "--what",
+        metavar="NAMES",
+        help="Draw these of placement, links, utilisation, wirelength, which are all, and of curves. [default: all]",
     ),
+]
+Beside = Annotated[
+    list[Path] | None,
+    typer.Option("--beside", metavar="DIR", help="Draw the curves of this run folder too; may be repeated."),
 ]
 Spikes = Annotated[
     Path | None, typer.Option("--spikes", metavar="FILE", help="Weigh links with these spikes, of simulate --record.")
@@ -176,6 +185,7 @@ def run(
     experiment: ExperimentFile,
     out: Out = None,
     resume: Resume = False,
+    tensorboard: TensorBoard = False,
     overrides: Set = None,
     seed: Seed = None,
     as_json: Json = False,
@@ -188,8 +198,8 @@ def run(
     workflow.check_trinary(loaded)
     given = _arguments(experiment, out, overrides, seed)
     with _terminal(quiet) as terminal:
-        with interruptible(lambda: _after_training(folder, "run", given)):
-            workflow.train_step(loaded, folder, terminal, resume=resume)
+        with interruptible(lambda: _after_training(folder, "run", [*given, *_flag("--tensorboard", tensorboard)])):
+            workflow.train_step(loaded, folder, terminal, resume=resume, tensorboard=tensorboard)
         with interruptible(lambda: _after_compiling(folder, given)):
             workflow.compile_step(loaded, folder, terminal)
         with interruptible(lambda: _after_simulating(folder)):
@@ -203,6 +213,7 @@ def train(
     experiment: ExperimentFile,
     out: Out = None,
     resume: Resume = False,
+    tensorboard: TensorBoard = False,
     coordinator: Coordinator = None,
     processes: Processes = None,
     process: ProcessNumber = None,
@@ -219,6 +230,7 @@ def train(
     given = _arguments(experiment, out, overrides, seed)
     shared = {"--coordinator": coordinator, "--processes": processes, "--process": process}
     given += [part for option, value in shared.items() if value is not None for part in (option, str(value))]
+    given += _flag("--tensorboard", tensorboard)
     if coordinator is None and (processes is not None or process is not None):
         raise ConfigError("--coordinator: is missing; --processes and --process go with --coordinator HOST:PORT")
     with ExitStack() as stack:
@@ -230,7 +242,7 @@ def train(
             stack.enter_context(stdout_to_stderr())
             if not join(coordinator, processes, process, terminal):
                 terminal = stack.enter_context(_terminal(quiet=True))
-        results = workflow.train_step(loaded, folder, terminal, resume=resume)
+        results = workflow.train_step(loaded, folder, terminal, resume=resume, tensorboard=tensorboard)
     if results:  # the first process has them
         _finish(results, folder, as_json, quiet)
 
@@ -254,7 +266,7 @@ def compile(
     from tncompile import workflow
 
     loaded, folder = _open_experiment(experiment, out, overrides, seed)
-    given = [*_arguments(experiment, out, overrides, seed), *(["--untrained"] if untrained else [])]
+    given = [*_arguments(experiment, out, overrides, seed), *_flag("--untrained", untrained)]
     with interruptible(lambda: _after_compiling(folder, given)), _terminal(quiet) as terminal:
         results = workflow.compile_step(
             loaded,
@@ -401,14 +413,16 @@ def inspect(
     graph: Graph = None,
     plot: Plot = None,
     what: What = None,
+    beside: Beside = None,
     spikes: Spikes = None,
     frames: SampleFrames = None,
     random_images: RandomImages = False,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Say what is in a run folder or file, and draw it: layers, cores, utilisation, limits used, busiest links."""
+    """Say what is in a run folder or file, and draw it: layers, cores, utilisation, busiest links, training curves."""
     from tncompile import workflow
+    from tncompile.report.curves import read_runs
     from tncompile.report.inspect import (
         board_view,
         inspect_activity,
@@ -417,9 +431,10 @@ def inspect(
         inspect_value,
         write_graph,
     )
-    from tncompile.report.plots import asked, write_plot
+    from tncompile.report.plots import BOARD, CURVES, asked, write_plot
 
-    shown = asked(plot, what)
+    others = beside or []
+    shown = asked(plot, what, others)
     with interruptible(lambda: "nothing was written"):
         activity = _activity(path, spikes, frames, random_images, quiet)
         found = {}
@@ -430,7 +445,8 @@ def inspect(
             found |= {} if graph is None else write_graph(cores, graph)
         found |= {} if activity is None else inspect_activity(path, activity)
         if plot is not None:
-            write_plot(plot, board_view(path, activity), shown)
+            view = board_view(path, activity) if any(name in BOARD for name in shown) else None
+            write_plot(plot, view, shown, read_runs([path, *others]) if CURVES in shown else ())
             found |= {"plot": str(plot), "shows": ", ".join(shown)}
         found = found or inspect_path(path)
     _print(found, found, as_json, quiet, to_stderr=as_json)
@@ -468,6 +484,10 @@ def _print(found: dict[str, Any], summary: dict[str, Any], as_json: bool, quiet:
 
 def _option(key: str, value: Any) -> list[str]:
     return [] if value is None else [f"{key}={value}"]
+
+
+def _flag(name: str, given: bool) -> list[str]:
+    return [name] if given else []
 
 
 def _arguments(experiment: Path, out: Path | None, overrides: list[str] | None, seed: int | None) -> list[str]:

@@ -40,6 +40,11 @@ class TeacherConfig(Config):
     )
 
 
+PRACTICAL = ("devices", "checkpoint_every")
+"""Keys of `TrainConfig` that say how the work is done and change nothing but roundings, so that a training can move to
+another machine, and its model be compiled there."""
+
+
 class TrainConfig(Config):
     """How a network is trained."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import gzip
 import hashlib
 import http.client
 import os
@@ -265,7 +266,7 @@ def _unpack(archives: list[Path], folder: Path, reporter: Reporter) -> None:
             reporter.say(f"Unpacking {archive.name}")
             try:
                 _extract(archive, fresh)
-            except (tarfile.TarError, zipfile.BadZipFile, zlib.error, EOFError) as error:
+            except (tarfile.TarError, gzip.BadGzipFile, zipfile.BadZipFile, zlib.error, EOFError) as error:
                 raise ArtifactError(f"{archive}: cannot be unpacked: {error}; remove it and get it again") from error
         _merge(fresh, folder)
     finally:
@@ -281,6 +282,9 @@ def _extract(archive: Path, folder: Path) -> None:
             raise ArtifactError(f"{archive}: this Python cannot unpack it safely; take 3.11.4 or newer, or unpack it")
         with tarfile.open(archive) as file:
             file.extractall(folder, filter="data")  # refuses paths and links that lead out of it, and devices
+            # tarfile ends with the archive's end mark, before the last of the compressed bytes and their checksum.
+            while file.fileobj is not None and file.fileobj.read(CHUNK):
+                pass
         return
     with zipfile.ZipFile(archive) as file:
         for member in file.infolist():

@@ -1,6 +1,17 @@
 """Training."""
 
-from tncompile.train.loop import Progress, TrainResult, check_training, train
+from tncompile.train.loop import EpochObserver, Progress, TrainResult, check_training, train
 from tncompile.train.step import Teacher
+from tncompile.train.watching import InputWatch, check_tensorboard, event_files
 
-__all__ = ["Progress", "Teacher", "TrainResult", "check_training", "train"]
+__all__ = [
+    "EpochObserver",
+    "InputWatch",
+    "Progress",
+    "Teacher",
+    "TrainResult",
+    "check_tensorboard",
+    "check_training",
+    "event_files",
+    "train",
+]

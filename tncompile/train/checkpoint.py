@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -25,11 +26,17 @@ class Checkpoints:
     """The checkpoints of one training, in one folder.
 
     Each carries a fingerprint of the configuration, so that no training goes on from another one's weights.
+
+    Args:
+        folder: where they are.
+        fingerprint: of this training; of what differs, the first key is told.
+        assumed: what checkpoints of earlier versions are taken to say of keys that they lack.
     """
 
-    def __init__(self, folder: Path, fingerprint: dict[str, Any]):
+    def __init__(self, folder: Path, fingerprint: dict[str, Any], assumed: Mapping[str, Any] | None = None):
         self._folder = folder
         self._fingerprint = fingerprint
+        self._assumed = dict(assumed or {})
 
     def clear(self) -> None:
         """Removes all checkpoints.
@@ -117,7 +124,10 @@ class Checkpoints:
         return sorted(self._folder.glob("epoch-*.safetensors"))
 
     def _compare(self, saved: dict[str, Any]) -> None:
-        for key in sorted(saved.keys() | self._fingerprint.keys()):
+        saved = self._assumed | saved
+        # Options of an earlier version that are gone, or are not compared any more, do not matter; layers do.
+        gone = sorted(key for key in saved.keys() - self._fingerprint.keys() if not key.startswith("train."))
+        for key in (*self._fingerprint, *gone):
             if saved.get(key) != self._fingerprint.get(key):
                 raise ConfigError(
                     f"--resume: {key} is {self._fingerprint.get(key)}, the checkpoint in {self._folder} was made with "

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import time
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import islice
 from pathlib import Path
@@ -16,7 +17,7 @@ from flax import nnx
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from jaxtyping import Array, Float
 
-from tncompile.config.train import TrainConfig
+from tncompile.config.train import PRACTICAL, TrainConfig
 from tncompile.errors import ConfigError
 from tncompile.ir.io import atomic_write
 from tncompile.nn.float_network import FloatNetwork
@@ -102,6 +103,13 @@ class Epoch:
     waited: float
 
 
+@runtime_checkable
+class EpochObserver(Protocol):
+    """What follows the epochs: told of all so far, at the beginning (those before a resume) and behind each."""
+
+    def __call__(self, history: Sequence[Epoch]) -> None: ...
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainResult:
     """What a training came to.
@@ -134,6 +142,8 @@ def train(
     resume: bool = False,
     observer: Observer = lambda progress: None,
     teacher: Teacher | None = None,
+    epochs: Sequence[EpochObserver] = (),
+    origin: Mapping[str, Any] | None = None,
 ) -> TrainResult:
     """Trains a network in place.
 
@@ -150,6 +160,8 @@ def train(
         resume: go on from the last checkpoint, if there is one; else old checkpoints are removed.
         observer: is told the progress every few steps.
         teacher: whom the network learns from as `config.teacher` says; None: from the labels alone.
+        epochs: are told the measurements, in the process that writes; an exception that one raises ends the training.
+        origin: what the images came from, by key, as JSON data; must be the same for the training to be resumed.
 
     Raises:
         ConfigError: the options do not go with the data or the machine; the training diverged; the checkpoint is of
@@ -165,7 +177,12 @@ def train(
     state = start(network, optimizer, config)
     history: list[Epoch] = []
     writes = jax.process_index() == 0
-    checkpoints = Checkpoints(out_dir / "checkpoints", _fingerprint(network, config, seed, data, teacher))
+    came_from = dict(origin or {}) | {"SHA-256 of the validation images": _sha256(data.x_validation, data.y_validation)}
+    fingerprint = came_from | _fingerprint(network, config, seed, data, teacher)
+    # A checkpoint of an earlier version knows less of the images, but the SHA-256 of those that were trained on.
+    defaults = {f"train.{key}": value for key, value in TrainConfig().model_dump(mode="json").items()}
+    assumed = came_from | defaults | {"net.kind": "trinary"}
+    checkpoints = Checkpoints(out_dir / "checkpoints", fingerprint, assumed)
     if writes and resume:
         found = checkpoints.load(state)
         if found is not None:
@@ -179,6 +196,7 @@ def train(
 
     if writes:
         _write_metrics(out_dir, history)  # now, so that a folder that cannot be written is found before an hour's work
+        _tell(epochs, history)
     for epoch in range(int(done), config.epochs):
         begin = time.perf_counter()
         report = _Report(config, epoch, steps, observer)
@@ -215,6 +233,7 @@ def train(
             if (epoch + 1) % config.checkpoint_every == 0 or epoch + 1 == config.epochs:
                 checkpoints.save(epoch + 1, _local(state), entries)
             _write_metrics(out_dir, history)
+            _tell(epochs, history)
 
     kept, state = config.epochs, _local(state)
     if writes and config.keep == "best":
@@ -337,6 +356,11 @@ class _Report:
         return True
 
 
+def _tell(observers: Sequence[EpochObserver], history: Sequence[Epoch]) -> None:
+    for observer in observers:
+        observer(history)
+
+
 def _write_metrics(out_dir: Path, history: list[Epoch]) -> None:
     atomic_write(out_dir / "metrics.jsonl", "".join(json.dumps(asdict(entry)) + "\n" for entry in history))
 
@@ -347,8 +371,7 @@ def _fingerprint(
     """Returns what must be the same for a training to be resumed."""
     shapes = {f"net.{c.name}": [*c.in_shape, *c.kernel, *c.stride, *c.padding, c.features, c.groups]
               for c in network.convs}  # fmt: skip
-    # How many devices share a batch changes nothing but roundings, so that a training can move to another machine.
-    options = config.model_dump(mode="json", exclude={"devices", "checkpoint_every"})
+    options = config.model_dump(mode="json", exclude=set(PRACTICAL))
     return {
         "seed": seed,
         "training images": len(data.x_train),

@@ -58,7 +58,14 @@ References:
 
 
 MAX_UNLABELLED = 16000
-"""Most samples at the end of a sound that its transcription may leave without a label, 1 s in TIMIT."""
+"""Most samples at the end of a sound that a whole transcription may leave without a label, 1 s in TIMIT."""
+
+ROUNDING = 400
+"""The same of a transcription that does not end with TIMIT's mark of an end, h#, and may have been cut at a line's end.
+
+TIMIT's last ends lie on a grid of 80 samples, before the sound's end: 46,720 of 46,797 samples (FCJF0/SA1), 61,680 of
+61,748 (FNLP0/SA1, in the corpus's readme.doc). This is five times as much, and less than a final silence takes.
+"""
 
 
 class Segments(NamedTuple):
@@ -83,15 +90,19 @@ class Segments(NamedTuple):
 def read_phn(path: Path, samples: int) -> Segments:
     """Returns the segments in a `.PHN` file: lines `begin end phone`, in samples, the end exclusive.
 
-    A last segment that ends behind the sound is cut there; what no segment covers has no label.
+    A last segment that ends behind the sound is cut there; what no segment covers has no label. TIMIT's transcriptions
+    begin and end with h#; of one that does not, the end must be that of the sound, up to `ROUNDING`.
 
     Args:
         path: the file.
         samples: length of the sound that it describes.
 
     Raises:
-        ArtifactError: a line is none of these, a label is unknown, segments overlap or leave a gap, or they do not lie
-            within the sound.
+        ArtifactError: a line is none of these, a label is unknown, segments overlap or leave a gap, they do not lie
+            within the sound, or the last ones are missing.
+
+    References:
+        readme.doc on the corpus's disc: "beginning and ending silence regions are marked with h#".
     """
     begin, end, phones = [], [], []
     text = read_bytes(path).decode("latin-1")
@@ -119,10 +130,11 @@ def read_phn(path: Path, samples: int) -> Segments:
             raise ArtifactError(f"{path}:{number}: is {line!r}, expected an end behind its begin; get the file again")
     if not phones:
         raise ArtifactError(f"{path}: has no segments, expected lines 'begin end phone'; get the file again")
-    if begin[-1] >= samples or end[-1] < samples - MAX_UNLABELLED:
+    marked = len(phones) > 1 and phones[-1] == "h#"
+    if begin[-1] >= samples or end[-1] < samples - (MAX_UNLABELLED if marked else ROUNDING):
         raise ArtifactError(
-            f"{path}: its last segment is {begin[-1]} … {end[-1]}, the sound has {samples} samples: one of the two is "
-            "truncated, or of another utterance; get both files again"
+            f"{path}: its last segment is {phones[-1]}, {begin[-1]} … {end[-1]}, the sound has {samples} samples: one "
+            "of the two is truncated, or of another utterance; get both files again"
         )
     end[-1] = min(end[-1], samples)
     return Segments(np.array(begin, np.int64), np.array(end, np.int64), tuple(phones))

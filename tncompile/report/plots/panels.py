@@ -11,6 +11,9 @@ from matplotlib.ticker import MaxNLocator
 
 from tncompile.analysis.traffic import busiest_links, chip_traffic
 from tncompile.ir import Direction
+from tncompile.report.curves import Run
+from tncompile.report.plots import CURVES
+from tncompile.report.plots.curves import curves
 from tncompile.report.plots.maps import (
     ARROWS,
     centre,
@@ -37,7 +40,7 @@ from tncompile.report.plots.paint import (
     skewed,
 )
 from tncompile.report.plots.raster import Grid, Region
-from tncompile.report.plots.sheet import MAP, SIDE, Panel, Scale, rendered
+from tncompile.report.plots.sheet import DPI, MAP, SIDE, Panel, Scale, rendered
 from tncompile.report.plots.view import BoardView, Mark
 
 NAMED = 5
@@ -50,16 +53,25 @@ _RING, _RIM = 13.0, 4.0  # least width of the ring around a link, and of its whi
 _BAR_NOTE = 3.6  # room for a colour bar and a note of five lines below it [inch]
 
 
-def draw(view: BoardView, what: Sequence[str], kind: str) -> bytes:
-    """Returns a picture of a board as a file's content, the same for the same view.
+def draw(view: BoardView | None, what: Sequence[str], kind: str, runs: Sequence[Run] = ()) -> bytes:
+    """Returns pictures on one sheet as a file's content, the same for the same data.
 
     Args:
-        view: the board.
-        what: keys of `PANELS`; links need a view with loads.
+        view: the board; None: no picture is of a board.
+        what: of `WHAT`; links need a view with loads.
         kind: "png" or "svg".
+        runs: the trainings; none: no picture is of trainings.
     """
-    scale = Scale.of(view)
-    return rendered(lambda: [panel for name in what for panel in PANELS[name](view, scale)], scale.dpi, kind)
+    scale = None if view is None else Scale.of(view)
+    dpi = DPI if scale is None else scale.dpi
+
+    def panels(name: str) -> Iterator[Panel]:
+        if name == CURVES:
+            return curves(runs, dpi)
+        assert view is not None and scale is not None
+        return PANELS[name](view, scale)
+
+    return rendered(lambda: [panel for name in what for panel in panels(name)], dpi, kind)
 
 
 def placement(view: BoardView, scale: Scale) -> Iterator[Panel]:
@@ -180,7 +192,7 @@ PANELS: dict[str, Callable[[BoardView, Scale], Iterator[Panel]]] = {
     "utilisation": utilisation,
     "wirelength": wirelength,
 }
-"""What can be drawn, by name."""
+"""What can be drawn of a board, by name."""
 
 
 def _map_panel(

@@ -34,8 +34,8 @@ STYLE: dict[Any, Any] = {
 
 MAP, CELL = 7.0, 0.55
 """Longest side of a map without gaps, and of a site [inch]."""
-DPI = 160
-"""Least resolution of a map [pixel/inch]."""
+DPI = 160.0
+"""Resolution, for maps the least [pixel/inch]."""
 LEFT, TITLE, AXIS, SIDE, CAPTION = 0.8, 0.5, 0.55, 3.05, 0.185
 """Room for the y axis, for the title, for the x axis, for what stands beside, and for a line below [inch]."""
 GAP, LABEL = (0.12, 0.24), (0.58, 0.3)
