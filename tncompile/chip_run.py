@@ -133,7 +133,7 @@ def export_chip(path: Path, out: Path, *, kind: str, source: Path | None = None)
         SimulationError: a spike is outside of the chip.
     """
     if kind not in MODELS:
-        raise ConfigError(f"--format {kind}: no chips of that kind are written; use one of {', '.join(MODELS)}")
+        raise ConfigError(f"--format {kind}: nothing of that kind is written; use one of {', '.join(MODELS)}, model")
     chip = open_chip(path)
     _check_export_folder(out)
     entering = _entering(chip, source)

@@ -83,8 +83,8 @@ SECTIONS: dict[str, tuple[str, ...]] = {
 }  # fmt: skip
 """Sections of results.json in the order of the steps, with the keys that each always has."""
 
-SAMPLE_FRAMES = 256
-"""Training images, evenly spread over all, on which spikes are counted behind the training."""
+SAMPLE_FRAMES = 255
+"""Training images, evenly spread over all, on which spikes are counted behind the training; a count fits in a byte."""
 
 SEMANTIC_SEED = 0x5EED
 """Mixed into the seed of the images that `--check-semantics` and `--random-images` draw."""
@@ -381,16 +381,17 @@ def _short(value: Any) -> str:
     return text if len(text) <= 80 else f"{text[:77]}..."
 
 
-def _load(experiment: Experiment, folder: RunFolder, untrained: bool) -> tuple[Any, SpikeCounts | None]:
-    """Returns the run folder's model, and the spikes that were counted on sample images behind its training."""
+def _load(experiment: Experiment, path: Path, untrained: bool) -> tuple[Any, SpikeCounts | None]:
+    """Returns a model, and the spikes that were counted on sample images behind its training."""
     from tncompile.nn import load_model, load_spike_counts, read_model
 
-    path = folder.model(untrained)
     if not path.exists():
         raise ArtifactError(f"{path}: there is no model; train one with 'tncompile train', or compile with --untrained")
     spec = load_spec(experiment.data)
     asked = _model_meta(experiment, spec, not untrained)
     made = _completed(read_model(path)[0], asked, _defaults())
+    if "train" in made:
+        made |= {"train": _lasting(made["train"])}
     if differs := _difference(made, asked, lacking=_UNKNOWN):
         raise ConfigError(
             f"{path}: was made with {differs}; set that back, {'compile' if untrained else 'train'} again, or name the "
@@ -399,6 +400,31 @@ def _load(experiment: Experiment, folder: RunFolder, untrained: bool) -> tuple[A
     model = build_model(experiment, spec)
     load_model(path, model)
     return model, load_spike_counts(path, model)
+
+
+def publish(folder: RunFolder, out: Path) -> dict[str, int]:
+    """Writes a run folder's trained model as small as it can be, and its experiment, for others to compile.
+
+    Returns:
+        The size of each file, `NAME.safetensors` and `NAME.yaml` [byte].
+
+    Raises:
+        ArtifactError: there is no trained model; a file cannot be written, or is of another kind.
+    """
+    from tncompile.config.experiment import load_experiment
+    from tncompile.nn import publish_model
+
+    folder.check()
+    own = folder.model(untrained=False)
+    if not own.exists():
+        raise ArtifactError(f"{own}: there is no model; train one with 'tncompile train'")
+    experiment = load_experiment(folder.experiment)
+    elsewhere = experiment.data.model_copy(update={"root": None})  # where the files lay is nobody else's business
+    RunFolder(out).create()
+    files = [out / f"{experiment.name}{ending}" for ending in (".safetensors", ".yaml")]
+    publish_model(own, files[0])
+    atomic_write(files[1], dump_experiment(experiment.model_copy(update={"data": elsewhere})))
+    return {path.name: path.stat().st_size for path in files}
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -502,6 +528,7 @@ def compile_step(
     reporter: Reporter,
     *,
     untrained: bool = False,
+    model: Path | None = None,
     start_from: str | None = None,
     stop_after: str | None = None,
     dump_ir: bool = False,
@@ -510,7 +537,21 @@ def compile_step(
     """Compiles the run folder's model, writes each stage and the chip image, and returns results.json's content.
 
     The stages and results.json are written after each pass, so that an interrupted compilation can go on from them.
+
+    Args:
+        experiment: what the model is of.
+        folder: the run folder.
+        reporter: takes progress.
+        untrained: compile random weights.
+        model: a model file that takes the place of the folder's own.
+        start_from: first pass to run.
+        stop_after: last pass to run.
+        dump_ir: also write stages as text.
+        check_semantics: random images to run before and behind each pass.
     """
+    if model is not None and (untrained or start_from not in (None, EXPORT)):
+        other = "--untrained" if untrained else "--start-from"
+        raise ConfigError(f"--model: says which model to begin with, and so does {other}; leave one of them out")
     check_trinary(experiment)
     check_options(experiment)
     passes = select(DEFAULT_PIPELINE, start_from, stop_after)
@@ -543,7 +584,7 @@ def compile_step(
         reporter.progress("compile", names.index(step.name) + 1, len(names), {})
 
     if start_from in (None, EXPORT):
-        stage: Stage = _export(experiment, folder, untrained)
+        stage: Stage = _export(experiment, folder, untrained, model)
         exported = time.perf_counter()
         verify(stage, experiment.arch)
         verified = time.perf_counter()
@@ -610,18 +651,24 @@ def _check_start(experiment: Experiment, folder: RunFolder, results: dict[str, A
         raise ConfigError(f"{folder.root}: was compiled with {differs}; set that back, or {hint}")
 
 
-def _export(experiment: Experiment, folder: RunFolder, untrained: bool) -> LogicalNet:
+def _export(experiment: Experiment, folder: RunFolder, untrained: bool, model: Path | None) -> LogicalNet:
     from tncompile.nn import assume_statistics, export_network, save_model
 
     if untrained:
         spec = load_spec(experiment.data)
-        model = build_model(experiment, spec)
-        assume_statistics(model, experiment.seed)
+        network = build_model(experiment, spec)
+        assume_statistics(network, experiment.seed)
         folder.create()
-        save_model(folder.model(untrained), model, _model_meta(experiment, spec, trained=False))
-        return export_network(model, experiment.name)
-    model, spike_counts = _load(experiment, folder, untrained)
-    return export_network(model, experiment.name, spike_counts)
+        save_model(folder.model(untrained), network, _model_meta(experiment, spec, trained=False))
+        return export_network(network, experiment.name)
+    own = folder.model(untrained)
+    network, spike_counts = _load(experiment, model or own, untrained)
+    if model is not None and model.resolve() != own.resolve():
+        folder.create()
+        for path in (folder.results, folder.metrics):  # of a training that the model is not from
+            path.unlink(missing_ok=True)
+        atomic_write(own, read_bytes(model))
+    return export_network(network, experiment.name, spike_counts)
 
 
 def read_stages(folder: RunFolder, step: str) -> Stage:
@@ -753,7 +800,7 @@ def simulate_step(
     if differs := _difference(made, asked):
         raise ConfigError(f"{folder.image}: was made with {differs}; set that back, or compile again")
     pixels, labels = images_to_simulate(experiment, random)
-    model, spike_counts = _load(experiment, folder, compiled["untrained"])
+    model, spike_counts = _load(experiment, folder.model(compiled["untrained"]), compiled["untrained"])
     if digest(export_network(model, experiment.name, spike_counts)) != digests.get(EXPORT):
         raise ArtifactError(f"{folder.image}: was not compiled from the model beside it; compile again")
     if image.host is None:

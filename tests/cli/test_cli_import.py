@@ -385,7 +385,7 @@ def test_export_says_what_it_wrote_and_what_cannot_be(ibm: Path, tmp_path: Path)
     assert (outcome.code, outcome.err) == (0, "")
     assert "files            2" in outcome.out  # the model and its companion
     refused = invoke("export", ibm, "--format", "nir", "--out", tmp_path / "other")
-    message = "--format nir: no chips of that kind are written; use one of ibm, ranc"
+    message = "--format nir: nothing of that kind is written; use one of ibm, ranc, model"
     assert refused == Outcome(2, "", f"error: {message}\n")
     assert not (tmp_path / "other").exists()
 

@@ -17,7 +17,7 @@ from tncompile.config.net import NetConfig
 from tncompile.errors import ArtifactError
 from tncompile.ir.tensors import write_tensors
 from tncompile.nn.network import Network, build_network
-from tncompile.nn.store import MODEL, load_model, load_spike_counts, read_model, save_model
+from tncompile.nn.store import MODEL, load_model, load_spike_counts, publish_model, read_model, save_model
 
 
 def build(layers: str = "S-4 N-8(2) N-6", seed: int = 0) -> Network:
@@ -41,6 +41,30 @@ def test_round_trip(saved: Path) -> None:
     again = saved.with_name("again")
     save_model(again, network, {"seed": 0, "trained": True})
     assert again.read_bytes() == saved.read_bytes()
+
+
+def test_a_published_model_is_small_and_computes_the_same(saved: Path, tmp_path: Path) -> None:
+    whole, published, small = build(), build(), tmp_path / "small"
+    x = np.random.default_rng(0).integers(0, 16, (3, 4, 4, 1)).astype(np.uint8)
+    load_model(saved, whole)
+    save_model(tmp_path / "whole", whole, {"seed": 0}, whole.spike_counts(x))
+    publish_model(tmp_path / "whole", small)
+    assert load_model(small, published) == {"seed": 0}
+    assert not any("hidden" in name for name in read_model(small)[1])
+    np.testing.assert_array_equal(published.layers[0].hidden[...], whole.layers[0].trinary[...])
+    for mine, theirs in zip(published.spikes(x), whole.spikes(x), strict=True):
+        np.testing.assert_array_equal(mine, theirs)
+    counts = load_spike_counts(small, published)
+    assert counts is not None and counts.frames == 3
+    publish_model(small, tmp_path / "again")
+    assert (tmp_path / "again").read_bytes() == small.read_bytes()
+
+
+def test_publishing_spares_files_of_others(saved: Path, tmp_path: Path) -> None:
+    (tmp_path / "notes").write_text("mine")
+    with pytest.raises(ArtifactError, match="notes: not a whole safetensors file"):
+        publish_model(saved, tmp_path / "notes")
+    assert (tmp_path / "notes").read_text() == "mine"
 
 
 def test_spike_counts_are_kept(saved: Path) -> None:

@@ -64,6 +64,9 @@ TensorBoard = Annotated[
     bool, typer.Option("--tensorboard", help="Also write what TensorBoard shows; needs tensorboardX.")
 ]
 Untrained = Annotated[bool, typer.Option("--untrained", help="Compile seeded random trinary weights.")]
+Model = Annotated[
+    Path | None, typer.Option("--model", metavar="FILE", help="Compile this trained model. [default: DIR's own]")
+]
 StopAfter = Annotated[str | None, typer.Option("--stop-after", metavar="PASS", help="Last pass to run.")]
 StartFrom = Annotated[
     str | None, typer.Option("--start-from", metavar="PASS", help="First pass to run; takes the stages in DIR.")
@@ -115,7 +118,7 @@ SaveState = Annotated[
     Path | None, typer.Option("--save-state", metavar="FILE", help="Save the state at the end, or at an interrupt.")
 ]
 Format = Annotated[str | None, typer.Option("--format", metavar="ibm|ranc", help="Kind of file. [default: by content]")]
-ToFormat = Annotated[str, typer.Option("--format", metavar="ibm|ranc", help="What to write.")]
+ToFormat = Annotated[str, typer.Option("--format", metavar="ibm|ranc|model", help="What to write.")]
 NewFolder = Annotated[Path, typer.Option("--out", metavar="DIR", parser=_folder, help="Folder to write.")]
 RancConfig = Annotated[
     Path | None, typer.Option("--config", metavar="FILE", help="RANC's config.json. [default: what the network shows]")
@@ -253,6 +256,7 @@ def compile(
     experiment: ExperimentFile,
     out: Out = None,
     untrained: Untrained = False,
+    model: Model = None,
     stop_after: StopAfter = None,
     start_from: StartFrom = None,
     dump_ir: DumpIr = False,
@@ -273,6 +277,7 @@ def compile(
             folder,
             terminal,
             untrained=untrained,
+            model=model,
             start_from=start_from,
             stop_after=stop_after,
             dump_ir=dump_ir,
@@ -396,9 +401,18 @@ def export(
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Write a chip image, and input spikes, in IBM's or RANC's format."""
-    from tncompile import chip_run
+    """Write a chip image, and input spikes, in IBM's or RANC's format; or a trained model, for others to compile."""
+    from tncompile import chip_run, workflow
+    from tncompile.errors import ConfigError
 
+    if kind == "model":
+        if input is not None:
+            raise ConfigError("--input: a model has no input spikes; leave it out")
+        files = workflow.publish(workflow.RunFolder(folder), out)
+        written = {"folder": str(out), "kind": kind}
+        found = written | {"files": [{"file": name, "bytes": size} for name, size in files.items()]}
+        _print(found, written | {"files": ", ".join(files)}, as_json, quiet, to_stderr=as_json)
+        return
     with interruptible(lambda: "the export is not whole; export again"):
         written = chip_run.export_chip(folder, out, kind=kind, source=input)
     _print(written, chip_run.export_summary(written), as_json, quiet, to_stderr=as_json)

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from tncompile.nn.export import export_network
     from tncompile.nn.float_network import FloatNetwork, build_float_network
     from tncompile.nn.network import Network, assume_statistics, build_network
-    from tncompile.nn.store import load_model, load_spike_counts, read_model, save_model
+    from tncompile.nn.store import load_model, load_spike_counts, publish_model, read_model, save_model
 
 _HOMES = {
     "FloatNetwork": "float_network",
@@ -23,6 +23,7 @@ _HOMES = {
     "export_network": "export",
     "load_model": "store",
     "load_spike_counts": "store",
+    "publish_model": "store",
     "read_model": "store",
     "save_model": "store",
 }
@@ -36,6 +37,7 @@ __all__ = [
     "export_network",
     "load_model",
     "load_spike_counts",
+    "publish_model",
     "read_model",
     "save_model",
 ]

@@ -20,6 +20,7 @@ MODEL = "model"
 VERSION = 1
 
 _FRAMES = "samples/frames"
+_HIDDEN, _TRINARY, _SPIKES = "/hidden", "/trinary", "/spikes"
 
 
 def save_model(
@@ -38,13 +39,33 @@ def save_model(
     """
     counts = {}
     if spike_counts is not None:
-        counts = dict(zip(_count_names(network), spike_counts.spikes, strict=True))
+        small = np.min_scalar_type(spike_counts.frames)
+        spikes = (array.astype(small) for array in spike_counts.spikes)
+        counts = dict(zip(_count_names(network), spikes, strict=True))
         counts[_FRAMES] = np.array([spike_counts.frames], np.int32)
     write_tensors(path, MODEL, _tensors(network) | counts, meta)
 
 
+def publish_model(source: Path, target: Path) -> None:
+    """Writes a model file anew without its hidden weights, which only further training would need.
+
+    Args:
+        source: the model file.
+        target: what is written.
+
+    Raises:
+        ArtifactError: as `read_model`; there is something else at `target`, or it cannot be written.
+    """
+    meta, tensors = read_model(source)
+    if target.exists():
+        read_model(target)
+    write_tensors(target, MODEL, {name: t for name, t in tensors.items() if not name.endswith(_HIDDEN)}, meta)
+
+
 def load_model(path: Path, network: Network | FloatNetwork) -> dict[str, Any]:
     """Reads a model file into a network that was built from the same configuration.
+
+    Hidden weights that a published model lacks are its trinary ones.
 
     Args:
         path: the file.
@@ -58,6 +79,11 @@ def load_model(path: Path, network: Network | FloatNetwork) -> dict[str, Any]:
             that are not finite.
     """
     meta, tensors = read_model(path)
+    for name, tensor in list(tensors.items()):
+        if name.endswith(_TRINARY):
+            tensors.setdefault(name.removesuffix(_TRINARY) + _HIDDEN, tensor.astype(np.float32))
+        elif name.endswith(_SPIKES) and tensor.dtype.kind == "u":
+            tensors[name] = tensor.astype(np.int32)
     expected = _tensors(network) | (_no_counts(network) if _FRAMES in tensors else {})
     for name in sorted(expected.keys() | tensors.keys()):
         want, have = _described(expected.get(name)), _described(tensors.get(name))
@@ -84,8 +110,9 @@ def load_spike_counts(path: Path, network: Network) -> SpikeCounts | None:
     if _FRAMES not in tensors:
         return None
     return SpikeCounts(
-        frames=int(tensors[_FRAMES][0]), spikes=tuple(tensors[name] for name in _count_names(network))
-    )  # fmt: skip
+        frames=int(tensors[_FRAMES][0]),
+        spikes=tuple(tensors[name].astype(np.int32) for name in _count_names(network)),
+    )
 
 
 def read_model(path: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
@@ -104,7 +131,7 @@ def _tensors(network: Network | FloatNetwork) -> dict[str, np.ndarray]:
 
 
 def _count_names(network: Network | FloatNetwork) -> list[str]:
-    return [f"{conv.name}/spikes" for conv in network.convs]
+    return [conv.name + _SPIKES for conv in network.convs]
 
 
 def _no_counts(network: Network | FloatNetwork) -> dict[str, np.ndarray]:
