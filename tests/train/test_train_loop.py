@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -15,7 +16,7 @@ import pytest
 
 from tncompile.arch import TRUENORTH
 from tncompile.config.net import NetConfig
-from tncompile.config.train import TrainConfig
+from tncompile.config.train import AugmentConfig, TrainConfig
 from tncompile.errors import ArtifactError, ConfigError
 from tncompile.nn.network import Network, build_network
 from tncompile.train.loop import Progress, TrainResult, train
@@ -178,3 +179,21 @@ def test_schedules() -> None:
     np.testing.assert_allclose([step(i) for i in (0, 5, 10, 49, 51, 79, 81)], [0, 0.5, 1, 1, 0.1, 0.1, 0.01], rtol=1e-6)
     cosine = learning_rate(TrainConfig(learning_rate=1.0, warmup=0.1), 100)
     np.testing.assert_allclose([cosine(i) for i in (0, 5, 10, 55, 100)], [0, 0.5, 1, 0.5, 0], atol=1e-6)
+
+
+def test_a_resume_names_the_key_within_a_mapping_and_takes_checkpoints_from_before_it(
+    whole: tuple[dict[str, bytes], TrainResult, Path], tmp_path: Path
+) -> None:
+    from tncompile.ir.tensors import read_tensors, write_tensors
+
+    shutil.copytree(whole[2], tmp_path / "run")
+    file = max((tmp_path / "run" / "checkpoints").iterdir())
+    notes, arrays = read_tensors(file, "checkpoint")
+    notes["fingerprint"]["train.augment"] = {"crop": 0}  # as before there was anything else
+    for key in [key for key in notes["fingerprint"] if key.startswith("train.augment.")]:
+        del notes["fingerprint"][key]
+    write_tensors(file, "checkpoint", arrays, notes)
+    run(tmp_path / "run", resume=True)
+    flipped = CONFIG.model_copy(update={"augment": AugmentConfig(flip=True)})
+    with pytest.raises(ConfigError, match=r"--resume: train\.augment\.flip is True, the checkpoint in .* with False"):
+        run(tmp_path / "run", config=flipped, resume=True)

@@ -35,8 +35,8 @@ class Checkpoints:
 
     def __init__(self, folder: Path, fingerprint: dict[str, Any], assumed: Mapping[str, Any] | None = None):
         self._folder = folder
-        self._fingerprint = fingerprint
-        self._assumed = dict(assumed or {})
+        self._fingerprint = _flat(fingerprint)
+        self._assumed = _flat(assumed or {})
 
     def clear(self) -> None:
         """Removes all checkpoints.
@@ -124,7 +124,7 @@ class Checkpoints:
         return sorted(self._folder.glob("epoch-*.safetensors"))
 
     def _compare(self, saved: dict[str, Any]) -> None:
-        saved = self._assumed | saved
+        saved = self._assumed | _flat(saved)
         # Options of an earlier version that are gone, or are not compared any more, do not matter; layers do.
         gone = sorted(key for key in saved.keys() - self._fingerprint.keys() if not key.startswith("train."))
         for key in (*self._fingerprint, *gone):
@@ -133,3 +133,11 @@ class Checkpoints:
                     f"--resume: {key} is {self._fingerprint.get(key)}, the checkpoint in {self._folder} was made with "
                     f"{saved.get(key)}; set it back, or train without --resume"
                 )
+
+
+def _flat(values: Mapping[str, Any], path: str = "") -> dict[str, Any]:
+    """Returns the leaves of nested mappings by their paths with dots."""
+    leaves: dict[str, Any] = {}
+    for key, value in values.items():
+        leaves |= _flat(value, f"{path}{key}.") if isinstance(value, Mapping) and value else {path + key: value}
+    return leaves
