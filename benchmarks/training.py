@@ -10,6 +10,7 @@ has nothing but convolutions and ReLU, whose gradients are not ours: the time of
 from __future__ import annotations
 
 import argparse
+import os
 import statistics
 import time
 from collections.abc import Callable
@@ -29,6 +30,7 @@ from tncompile.workflow import build_model, commit, versions
 JSON = ROOT / "benchmarks" / "results" / "training.json"
 MARKERS = "<!-- training: begin -->", "<!-- training: end -->"
 THREADS = 2
+"""Threads, and processor cores, of each contestant."""
 STEPS = 5
 """Steps of one turn; the best of all turns is shown."""
 TOLERANCE = 0.02
@@ -41,6 +43,11 @@ LARGEST = "conv0"
 """Layer whose gradient is compared."""
 
 Gradient = Float32[np.ndarray, "features ky kx inputs"]
+
+
+def limit_cores() -> None:
+    """Keeps this process to as many processor cores as PyTorch is given threads, for XLA takes all that it sees."""
+    os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:THREADS])
 
 
 def problem(name: str, batch: int) -> tuple[Experiment, Any, np.ndarray, np.ndarray]:
@@ -57,6 +64,7 @@ class Ours:
     """tncompile's step."""
 
     def __init__(self, name: str, batch: int, precision: str) -> None:
+        limit_cores()
         import jax
         from jax.sharding import Mesh
 
@@ -113,6 +121,7 @@ class Torch:
     """PyTorch: grouped `conv2d`, `batch_norm` and the same spike, or ReLU alone; forward and backward."""
 
     def __init__(self, name: str, batch: int, layout: str, norm: bool) -> None:
+        limit_cores()
         import torch
 
         keep_freed_memory()

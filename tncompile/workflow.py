@@ -39,7 +39,7 @@ from tncompile.arch import ChipArch
 from tncompile.config.data import DataConfig
 from tncompile.config.experiment import Experiment, dump_experiment, parse_config, resolved
 from tncompile.config.net import NetConfig
-from tncompile.config.train import PRACTICAL, TrainConfig
+from tncompile.config.train import TrainConfig, lasting
 from tncompile.data import DatasetSpec, load_dataset, load_spec
 from tncompile.data.spec import chosen_options, load_description
 from tncompile.errors import ArtifactError, ConfigError, InternalError
@@ -82,6 +82,9 @@ SECTIONS: dict[str, tuple[str, ...]] = {
                  "frames_per_s", "ticks_per_s", "engine"),
 }  # fmt: skip
 """Sections of results.json in the order of the steps, with the keys that each always has."""
+
+TRAINING = "training"
+"""Key under which a model file tells what its training came to, and on what data."""
 
 SAMPLE_FRAMES = 255
 """Training images, evenly spread over all, on which spikes are counted behind the training; a count fits in a byte."""
@@ -315,6 +318,9 @@ def load_teacher(experiment: Experiment) -> Any:
                 f"train.teacher.run: {folder.root} learned {spec.name}, with other {key} than {own.name} "
                 f"({_short(getattr(spec, key))}, not {_short(getattr(own, key))}); name a teacher of the same images"
             )
+    # A teacher of other ones may know images that this training holds out.
+    if differs := _difference(_chosen_data(theirs.data), _chosen_data(experiment.data), "data"):
+        raise ConfigError(f"train.teacher.run: {folder.root} was trained with {differs}; make both the same")
     network = build_model(theirs, spec)
     load_model(path, network)
     return Teacher(network.scorer(), theirs.train.logit_scale)
@@ -326,13 +332,8 @@ def _model_meta(experiment: Experiment, spec: DatasetSpec, trained: bool) -> dic
     data = {"name": spec.name, "in_shape": list(spec.in_shape), "classes": spec.classes}
     if trained:
         data |= _chosen_data(experiment.data)
-    training = {"train_limit": experiment.data.train_limit, "train": _lasting(settings["train"])} if trained else {}
+    training = {"train_limit": experiment.data.train_limit, "train": lasting(settings["train"])} if trained else {}
     return {"trained": trained, "seed": experiment.seed, "net": settings["net"], "data": data, **training}
-
-
-def _lasting(train: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns the settings of a training that make another model of it."""
-    return {key: value for key, value in train.items() if key not in PRACTICAL}
 
 
 def _chosen_data(config: DataConfig) -> dict[str, Any]:
@@ -348,7 +349,7 @@ def _defaults() -> dict[str, Any]:
     """
     net = {name: field.default for name, field in NetConfig.model_fields.items() if not field.is_required()}
     data = {"layout": None, "options": {}, "validation": 0.0, "contrast": "none"}
-    return {"data": data, "net": net, "train": _lasting(TrainConfig().model_dump(mode="json"))}
+    return {"data": data, "net": net, "train": lasting(TrainConfig().model_dump(mode="json"))}
 
 
 def _completed(made: Any, asked: Any, defaults: Any) -> Any:
@@ -389,9 +390,10 @@ def _load(experiment: Experiment, path: Path, untrained: bool) -> tuple[Any, Spi
         raise ArtifactError(f"{path}: there is no model; train one with 'tncompile train', or compile with --untrained")
     spec = load_spec(experiment.data)
     asked = _model_meta(experiment, spec, not untrained)
-    made = _completed(read_model(path)[0], asked, _defaults())
+    noted = {key: value for key, value in read_model(path)[0].items() if key != TRAINING}
+    made = _completed(noted, asked, _defaults())
     if "train" in made:
-        made |= {"train": _lasting(made["train"])}
+        made |= {"train": lasting(made["train"])}
     if differs := _difference(made, asked, lacking=_UNKNOWN):
         raise ConfigError(
             f"{path}: was made with {differs}; set that back, {'compile' if untrained else 'train'} again, or name the "
@@ -419,11 +421,15 @@ def publish(folder: RunFolder, out: Path) -> dict[str, int]:
     if not own.exists():
         raise ArtifactError(f"{own}: there is no model; train one with 'tncompile train'")
     experiment = load_experiment(folder.experiment)
-    elsewhere = experiment.data.model_copy(update={"root": None})  # where the files lay is nobody else's business
+    # Where files lay is nobody else's business.
+    changed: dict[str, Any] = {"data": experiment.data.model_copy(update={"root": None})}
+    if (teacher := experiment.train.teacher) is not None:
+        teacher = teacher.model_copy(update={"run": Path(teacher.run).name})
+        changed["train"] = experiment.train.model_copy(update={"teacher": teacher})
     RunFolder(out).create()
     files = [out / f"{experiment.name}{ending}" for ending in (".safetensors", ".yaml")]
     publish_model(own, files[0])
-    atomic_write(files[1], dump_experiment(experiment.model_copy(update={"data": elsewhere})))
+    atomic_write(files[1], dump_experiment(experiment.model_copy(update=changed)))
     return {path.name: path.stat().st_size for path in files}
 
 
@@ -504,22 +510,23 @@ def train_step(
     folder.forget(step_names())
     sample = data.x_train[np.linspace(0, images - 1, min(images, SAMPLE_FRAMES)).astype(np.int64)]
     counts = model.spike_counts(sample) if trinary else None
-    save_model(folder.model(untrained=False), model, _model_meta(experiment, data.spec, trained=True), counts)
+    figures = {
+        "accuracy": result.accuracy,
+        "validation_accuracy": result.validation_accuracy,
+        "seconds": result.seconds,
+        "waited": sum(epoch.waited for epoch in result.history),
+        "epochs": result.epochs,
+        "kept_epoch": result.kept,
+        "images": len(data.x_train),
+        "data": data.provenance,
+    }
+    about = {key: value for key, value in data.provenance.items() if key != "folder"}
+    training = {key: value for key, value in figures.items() if key not in ("seconds", "waited")}  # the same each time
+    training |= {"data": about, "versions": versions(), "commit": commit(), "device": device()}
+    meta = _model_meta(experiment, data.spec, trained=True) | {TRAINING: training}
+    save_model(folder.model(untrained=False), model, meta, counts)
     atomic_write(folder.experiment, dump_experiment(experiment))
-    return folder.record(
-        experiment,
-        "train",
-        {
-            "accuracy": result.accuracy,
-            "validation_accuracy": result.validation_accuracy,
-            "seconds": result.seconds,
-            "waited": sum(epoch.waited for epoch in result.history),
-            "epochs": result.epochs,
-            "kept_epoch": result.kept,
-            "images": len(data.x_train),
-            "data": data.provenance,
-        },
-    )
+    return folder.record(experiment, "train", figures)
 
 
 def compile_step(
@@ -644,7 +651,7 @@ def _check_start(experiment: Experiment, folder: RunFolder, results: dict[str, A
         if not results["compile"]["untrained"]:
             data |= {"train_limit": experiment.data.train_limit, **_chosen_data(experiment.data)}
         same = {key: values[key] for key in ("seed", "arch", "net")}
-        return same | {"train": _lasting(values["train"]), "data": data, "compile": passes}
+        return same | {"train": lasting(values["train"]), "data": data, "compile": passes}
 
     made = parse_config(Experiment, results["experiment"], "experiment")
     if differs := _difference(settings(made), settings(experiment)):
@@ -799,7 +806,7 @@ def simulate_step(
     made, asked = ({key: e[key] for key in ("arch", "compile")} for e in (results["experiment"], resolved(experiment)))
     if differs := _difference(made, asked):
         raise ConfigError(f"{folder.image}: was made with {differs}; set that back, or compile again")
-    pixels, labels = images_to_simulate(experiment, random)
+    pixels, labels, provenance = images_to_simulate(experiment, random)
     model, spike_counts = _load(experiment, folder.model(compiled["untrained"]), compiled["untrained"])
     if digest(export_network(model, experiment.name, spike_counts)) != digests.get(EXPORT):
         raise ArtifactError(f"{folder.image}: was not compiled from the model beside it; compile again")
@@ -837,13 +844,16 @@ def simulate_step(
         "engine": result.engine,
         "engine_reason": result.reason,
         "images": experiment.data.name if random is None else f"random, seed {random}",
+        "data": provenance,
         "device": device(),
     }
     return folder.record(experiment, "simulate", figures)
 
 
-def images_to_simulate(experiment: Experiment, random: int | None) -> tuple[np.ndarray, np.ndarray | None]:
-    """Returns the images to simulate and their classes; random images have none.
+def images_to_simulate(
+    experiment: Experiment, random: int | None
+) -> tuple[np.ndarray, np.ndarray | None, dict[str, Any] | None]:
+    """Returns the images to simulate, their classes, and their `Dataset.provenance`; random ones have pixels only.
 
     Args:
         experiment: its `simulate.frames` says how many.
@@ -855,7 +865,7 @@ def images_to_simulate(experiment: Experiment, random: int | None) -> tuple[np.n
     """
     spec, frames = load_spec(experiment.data), experiment.simulate.frames
     if random is not None:
-        return random_images(spec, frames or 16, random), None
+        return random_images(spec, frames or 16, random), None, None
     limit = min(filter(None, (frames, experiment.data.test_limit)), default=None)
     try:
         # Decoding images takes time: only those that are needed.
@@ -866,7 +876,7 @@ def images_to_simulate(experiment: Experiment, random: int | None) -> tuple[np.n
         raise ArtifactError(f"{error} Or simulate random pixels with --random-images.") from error
     if frames is not None and frames > len(data.x_test):
         raise ConfigError(f"simulate.frames: {frames} frames asked for, {spec.name} has {len(data.x_test)} test images")
-    return data.x_test, data.y_test
+    return data.x_test, data.y_test, data.provenance
 
 
 _MODEL_BATCH = 100

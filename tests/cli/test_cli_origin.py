@@ -76,7 +76,6 @@ def test_a_model_of_other_images_is_refused(change: str, photos: Path) -> None:
 @pytest.mark.parametrize("change", ["data.options.fit=crop", "data.validation=0.25", "data.layout=folder"])
 def test_a_training_is_not_resumed_with_other_images(change: str, photos: Path) -> None:
     key, _, value = change.partition("=")
-    key = key.removesuffix(".fit")
     refused = invoke("train", photos / "photos.yaml", "--out", photos / "run", "--resume", "--set", change, "-q")
     assert refused.code == 2
     assert refused.err.startswith(f"error: --resume: {key} is ") and value in refused.err
@@ -127,7 +126,8 @@ def test_files_of_an_earlier_version(photos: Path, tmp_path: Path) -> None:
     # Resuming from the checkpoint, which has the images' SHA-256, writes the model anew.
     (checkpoint,) = (folder / "train" / "checkpoints").iterdir()
     noted = ("data.layout", "data.options", "data.validation", "SHA-256 of the validation images", "train.ema")
-    without(checkpoint, "checkpoint", *(f"fingerprint/{key}" for key in noted))
+    meta, _ = read_tensors(checkpoint, "checkpoint")
+    without(checkpoint, "checkpoint", *(f"fingerprint/{key}" for key in meta["fingerprint"] if key.startswith(noted)))
     resumed = invoke("train", experiment, "--out", folder, "--resume", "-q", "--set", "data.options.fit=crop")
     assert "error: --resume: SHA-256 of the training images is " in resumed.err
     assert invoke("train", experiment, "--out", folder, "--resume", "-q").code == 0

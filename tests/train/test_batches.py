@@ -12,6 +12,10 @@ import pytest
 from tncompile.train.batches import DEPTH, ahead, batches
 
 
+def always() -> bool:
+    return True
+
+
 def order(seed: int, epoch: int) -> list[int]:
     """Returns the images of an epoch in the order in which they come; images and classes go together."""
     x, y = np.arange(50, dtype=np.uint8).reshape(50, 1, 1, 1), np.arange(50)
@@ -34,7 +38,7 @@ def test_items_come_in_order_and_no_more_than_a_few_are_made_ahead() -> None:
             made.append(i)
             yield i
 
-    with ahead(source()) as items:
+    with ahead(source(), always) as items:
         stream = iter(items)
         assert next(stream) == 0
         time.sleep(0.3)
@@ -47,13 +51,13 @@ def test_an_error_of_the_source_is_raised_where_the_items_are_taken() -> None:
         yield 1
         raise ValueError("broken image")
 
-    with ahead(source()) as items, pytest.raises(ValueError, match="broken image"):
+    with ahead(source(), always) as items, pytest.raises(ValueError, match="broken image"):
         assert list(items) == [1]
 
 
 def test_a_block_that_is_left_early_ends_its_thread() -> None:
     before = threading.active_count()
-    with pytest.raises(KeyboardInterrupt), ahead(iter(range(1000))) as items:
+    with pytest.raises(KeyboardInterrupt), ahead(iter(range(1000)), always) as items:
         next(iter(items))
         raise KeyboardInterrupt
     assert threading.active_count() == before
@@ -65,6 +69,9 @@ def test_the_time_that_was_waited_is_known() -> None:
             time.sleep(0.1)
             yield i
 
-    with ahead(slow()) as items:
+    with ahead(slow(), always) as items:
         list(items)
     assert items.waited >= 0.25
+    with ahead(slow(), lambda: False) as items:  # there is other work to do in the meantime
+        list(items)
+    assert items.waited == 0

@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -54,8 +55,10 @@ def free_port() -> int:
         return server.getsockname()[1]
 
 
-def together(folder: Path, *options: str, start: list[str]) -> list[subprocess.CompletedProcess[str]]:
-    """Returns what came of two processes that train in a folder."""
+def together(
+    folder: Path, *options: str, start: list[str], second: Sequence[str] = ()
+) -> list[subprocess.CompletedProcess[str]]:
+    """Returns what came of two processes that train in a folder; the second one is given more options."""
     where = ["--coordinator", f"127.0.0.1:{free_port()}", "--processes", "2", "--json"]
     env = {"JAX_PLATFORMS": "cpu", "XLA_FLAGS": ""}
     begun = [
@@ -70,6 +73,7 @@ def together(folder: Path, *options: str, start: list[str]) -> list[subprocess.C
                 "--process",
                 f"{i}",
                 *options,
+                *(second if i else ()),
             ],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -103,6 +107,18 @@ def test_two_processes_killed_and_resumed_train_as_one_with_two_devices(tmp_path
     assert {key: train[key] for key in ("accuracy", "kept_epoch")} == {k: theirs[k] for k in ("accuracy", "kept_epoch")}
     assert second.stdout == ""
     assert (one / "run" / "model.safetensors").read_bytes() == (two / "run" / "model.safetensors").read_bytes()
+
+
+def test_processes_with_other_settings_do_not_train_together(tmp_path: Path) -> None:
+    (tmp_path / "tiny.yaml").write_text(EXPERIMENT)
+    both = together(tmp_path, start=[sys.executable, "-m", "tncompile"], second=["--set", "train.sparsity=3"])
+    for process in both:
+        assert process.returncode == 2, process.stderr
+        assert (
+            "error: --process: 1 would train with another experiment, --seed, --set, teacher or images"
+            in process.stderr
+        )
+    assert not (tmp_path / "run" / "model.safetensors").exists()
 
 
 @pytest.mark.parametrize(

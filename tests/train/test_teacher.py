@@ -119,7 +119,9 @@ def test_from_the_command_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     student = cli(tmp_path, *train_student)
     assert student.returncode == 0, student.stderr
     assert json.loads(student.stdout)["experiment"]["train"]["teacher"]["run"] == "teacher"
-    assert cli(tmp_path, "compile", "student.yaml", "--set", "train.teacher.run=teacher").returncode == 0
+    (tmp_path / "teacher").rename(tmp_path / "moved")
+    assert cli(tmp_path, "compile", "student.yaml", "--set", "train.teacher.run=moved").returncode == 0
+    (tmp_path / "moved").rename(tmp_path / "teacher")
 
     for command in (["compile", "student.yaml", "--out", "teacher"], ["run", "student.yaml"]):
         refused = cli(tmp_path, *command, "--set", "net.kind=float")
@@ -133,6 +135,8 @@ def test_from_the_command_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
         ("train.teacher.run=nowhere",): r"train.teacher.run: nowhere/model.safetensors: there is no model",
         ("train.teacher.run=teacher", "data.name=mnist"): r"train.teacher.run: teacher learned digits, with other "
         r"in_shape than mnist \(\[8, 8, 1\], not \[28, 28, 1\]\)",
+        ("train.teacher.run=teacher", "data.validation=0.2"): r"train.teacher.run: teacher was trained with "
+        r"data.validation = 0.0, the experiment says 0.2; make both the same",
         ("train.teacher.weight=0.5",): r"--set train.teacher.weight=0.5: train.teacher.run: is missing",
     }.items():
         with pytest.raises(TnCompileError, match=message):

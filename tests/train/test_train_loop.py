@@ -8,6 +8,8 @@ import shutil
 import signal
 import subprocess
 import sys
+from collections.abc import Sequence
+from itertools import islice
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -18,8 +20,12 @@ from tncompile.arch import TRUENORTH
 from tncompile.config.net import NetConfig
 from tncompile.config.train import AugmentConfig, TrainConfig
 from tncompile.errors import ArtifactError, ConfigError
+from tncompile.ir.tensors import read_tensors, write_tensors
+from tncompile.nn.layers import Training
 from tncompile.nn.network import Network, build_network
-from tncompile.train.loop import Progress, TrainResult, train
+from tncompile.train import loop
+from tncompile.train.batches import batches
+from tncompile.train.loop import Epoch, Progress, TrainResult, train
 from tncompile.train.step import learning_rate
 
 CONFIG = TrainConfig(epochs=4, batch=16, learning_rate=0.1, calibrate_batches=10)
@@ -158,7 +164,7 @@ def test_old_checkpoints_go_without_resume_and_a_broken_one_is_refused(tmp_path:
 def test_a_training_that_diverges_names_the_tensor(tmp_path: Path) -> None:
     network = make_network(TINY)
     network.layers[0].norm.bias[...] = network.layers[0].norm.bias[...].at[1].set(np.nan)
-    message = r"epoch 1, step 10 of 30: the first tensor that is not finite is transduction/weights; lower train\."
+    message = r"epoch 1, step 10 of 30: the last tensor that is not finite, .*, is conv0/bias; lower train\."
     with pytest.raises(ConfigError, match=message):
         run(tmp_path, network)
 
@@ -184,8 +190,6 @@ def test_schedules() -> None:
 def test_a_resume_names_the_key_within_a_mapping_and_takes_checkpoints_from_before_it(
     whole: tuple[dict[str, bytes], TrainResult, Path], tmp_path: Path
 ) -> None:
-    from tncompile.ir.tensors import read_tensors, write_tensors
-
     shutil.copytree(whole[2], tmp_path / "run")
     file = max((tmp_path / "run" / "checkpoints").iterdir())
     notes, arrays = read_tensors(file, "checkpoint")
@@ -197,3 +201,72 @@ def test_a_resume_names_the_key_within_a_mapping_and_takes_checkpoints_from_befo
     flipped = CONFIG.model_copy(update={"augment": AugmentConfig(flip=True)})
     with pytest.raises(ConfigError, match=r"--resume: train\.augment\.flip is True, the checkpoint in .* with False"):
         run(tmp_path / "run", config=flipped, resume=True)
+
+
+BEST = CONFIG.model_copy(update={"keep": "best"})
+
+
+def rated(monkeypatch: pytest.MonkeyPatch, ratings: list[float]) -> None:
+    """Makes the validation accuracy of the epochs, and of the end, what is given; that of test images is 0."""
+    given = iter(ratings)
+    validation = make_data().x_validation
+    monkeypatch.setattr(loop, "accuracy", lambda network, x, y: next(given) if np.array_equal(x, validation) else 0.0)
+
+
+class Keeper:
+    """Keeps a copy of each epoch's checkpoint."""
+
+    def __init__(self, folder: Path):
+        self.folder = folder
+
+    def __call__(self, history: Sequence[Epoch]) -> None:
+        if history:
+            name = f"epoch-{len(history):06}.safetensors"
+            shutil.copy(self.folder / "checkpoints" / name, self.folder / name)
+
+
+def trained_in(file: Path) -> np.ndarray:
+    """Returns the hidden weights of conv0 in a checkpoint: the only array of its shape among the parameters."""
+    _, arrays = read_tensors(file, "checkpoint")
+    return next(array for _, array in sorted(arrays.items()) if array.shape == make_network().layers[0].hidden.shape)
+
+
+def test_the_model_is_that_of_the_best_epoch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rated(monkeypatch, [0.5, 0.8, 0.8, 0.7, 0.75])
+    network = make_network()
+    result = run(tmp_path, network, BEST, epochs=[Keeper(tmp_path)])
+    assert (result.kept, result.validation_accuracy) == (2, 0.75)
+    own = np.asarray(network.layers[0].hidden[...])
+    np.testing.assert_array_equal(own, trained_in(tmp_path / "epoch-000002.safetensors"))
+    assert np.abs(own - trained_in(tmp_path / "epoch-000004.safetensors")).max() > 0
+
+
+def test_a_best_epoch_behind_the_last_checkpoint_stays_the_best(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As when a kill comes between the two, and the epoch comes out a little worse on the machine that goes on."""
+
+    def interrupt(progress: Progress) -> None:
+        if progress.epoch == 4:
+            raise KeyboardInterrupt
+
+    sparse = BEST.model_copy(update={"checkpoint_every": 2})
+    rated(monkeypatch, [0.5, 0.6, 0.9])
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path, config=sparse, observer=interrupt)
+    best = trained_in(tmp_path / "checkpoints" / "best.safetensors")
+    rated(monkeypatch, [0.55, 0.5, 0.9])
+    network = make_network()
+    assert run(tmp_path, network, sparse, resume=True).kept == 3
+    np.testing.assert_array_equal(np.asarray(network.layers[0].hidden[...]), best)
+
+
+def test_statistics_are_plain_means_over_batches_of_the_final_weights(tmp_path: Path) -> None:
+    network, data = make_network(), make_data()
+    run(tmp_path, network)
+    found = np.asarray(network.layers[-1].norm.std[...])
+    stds = []
+    for x, _ in islice(batches(data.x_train, data.y_train, CONFIG.batch, seed=1, epoch=CONFIG.epochs), 10):
+        network.training_scores(x, Training(momentum=0.0, dtype=np.dtype("bfloat16")))
+        stds.append(np.asarray(network.layers[-1].norm.std[...]))
+    np.testing.assert_allclose(found, np.mean(stds, axis=0), rtol=1e-3)

@@ -80,10 +80,10 @@ def test_every_option_learns_and_repeats_to_the_bit(change: dict[str, Any]) -> N
 
 
 def test_the_average_is_that_of_the_hidden_weights_and_becomes_the_model() -> None:
-    config = TrainConfig(learning_rate=0.1, ema=0.5)
+    config = TrainConfig(learning_rate=0.1, ema=0.2)
     expected = hidden(run(config, 0)[1].params)
-    for steps in (1, 2, 3):
-        expected = 0.5 * expected + 0.5 * hidden(run(config, steps)[1].params)
+    for steps, decay in ((1, 1 / 10), (2, 2 / 11), (3, 0.2)):
+        expected = decay * expected + (1 - decay) * hidden(run(config, steps)[1].params)
     network, state, _ = run(config, 3)
     np.testing.assert_allclose(hidden(state.average), expected, rtol=1e-5)
     np.testing.assert_array_equal(network.layers[0].hidden[...], hidden(state.average))
@@ -127,7 +127,8 @@ import numpy as np
 spec = importlib.util.spec_from_file_location("step_tests", sys.argv[1])
 tests = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(tests)
-config = tests.TrainConfig(learning_rate=0.1, precision="float32", augment={"crop": 1}, sparsity=0.1)
+# Plain descent, which feels a gradient that is too large by a factor.
+config = tests.TrainConfig(optimizer="sgd", learning_rate=1.0, precision="float32", augment={"crop": 1}, sparsity=0.1)
 for devices in (1, 4):
     network, state, losses = tests.run(config, 3, devices)
     std = [np.asarray(layer.norm.std[...]).tolist() for layer in network.layers]

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from itertools import pairwise
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator
 
@@ -40,11 +41,6 @@ class TeacherConfig(Config):
     )
 
 
-PRACTICAL = ("devices", "checkpoint_every")
-"""Keys of `TrainConfig` that say how the work is done and change nothing but roundings, so that a training can move to
-another machine, and its model be compiled there."""
-
-
 class TrainConfig(Config):
     """How a network is trained."""
 
@@ -79,7 +75,9 @@ class TrainConfig(Config):
         description="fraction of the training in which weights go over from hidden to trinary ones; 0: trinary at once",
     )
     ema: Share = Field(
-        default=0.0, description="decay a step of an average of the hidden weights, which is then the model; 0: none"
+        default=0.0,
+        description="decay a step of an average of the hidden weights, which is then the model; at most "
+        "(1 + n) / (10 + n) in step n, from 0; 0: none",
     )
     augment: AugmentConfig = Field(default=AugmentConfig(), description="random changes of the training images")
     teacher: TeacherConfig | None = Field(
@@ -106,3 +104,18 @@ class TrainConfig(Config):
         if any(a >= b for a, b in pairwise(cuts)):
             raise ValueError(f"must be ascending, got {list(cuts)}")
         return cuts
+
+
+def lasting(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns the settings of a training that make another model of it.
+
+    The rest says how and where the work is done: a training can go on, and its model be compiled, on another machine.
+    Which network the teacher is matters; where it lies does not.
+
+    Args:
+        settings: as `TrainConfig` dumps them; some may be missing.
+    """
+    kept = {key: value for key, value in settings.items() if key not in ("devices", "checkpoint_every")}
+    if isinstance(teacher := kept.get("teacher"), Mapping):
+        kept["teacher"] = {key: value for key, value in teacher.items() if key != "run"}
+    return kept

@@ -7,7 +7,7 @@ import numpy as np
 from tncompile.errors import ArtifactError
 from tncompile.ir import LogicalLayer, LogicalNet, SpikeCounts, Transduction
 from tncompile.nn.float_network import FloatNetwork
-from tncompile.nn.network import Network
+from tncompile.nn.network import Network, nonfinite
 
 
 def export_network(network: Network, name: str, spike_counts: SpikeCounts | None = None) -> LogicalNet:
@@ -57,7 +57,7 @@ def check_finite(network: Network | FloatNetwork, source: str = "the model") -> 
     Raises:
         ArtifactError: one is not.
     """
-    broken = network.first_nonfinite()
+    broken = next(nonfinite(network.tensors()), None)
     if broken is not None:
         layer, tensor = broken.split("/")
         raise ArtifactError(

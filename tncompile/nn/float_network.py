@@ -16,7 +16,7 @@ from tncompile.config.net import NetConfig
 from tncompile.ir import Conv, Readout
 from tncompile.nn.geometry import geometry
 from tncompile.nn.layers import Map, RunningStatistic, Training, convolve_through
-from tncompile.nn.network import Pixels, Scorer, channel_major, class_means, dropped, first_nonfinite, image_batches
+from tncompile.nn.network import Pixels, Scorer, channel_major, class_means, dropped, image_batches
 from tncompile.nn.readout import assign_features
 
 EPSILON = 1e-5
@@ -109,10 +109,6 @@ class FloatNetwork(nnx.Module):
             tensors = {"weights": layer.weights, "mean": layer.mean, "std": layer.std, "bias": layer.bias}
             for name, tensor in tensors.items():
                 yield f"{layer.conv.name}/{name}", tensor
-
-    def first_nonfinite(self) -> str | None:
-        """Returns the name of the first tensor that is not finite, or None."""
-        return first_nonfinite(self.tensors())
 
     def update(self) -> None:
         """Leaves the weights as the optimizer left them: nothing is clipped or rounded."""

@@ -155,10 +155,6 @@ class Network(nnx.Module):
             for name, tensor in {**own, **norm}.items():
                 yield f"{layer.conv.name}/{name}", tensor
 
-    def first_nonfinite(self) -> str | None:
-        """Returns the name of the first tensor that is not finite, or None."""
-        return first_nonfinite(self.tensors())
-
     def update(self) -> None:
         """Clips and rounds the weights, after a step of the optimizer."""
         for layer in (self.transduction, *self.layers):
@@ -249,9 +245,9 @@ def _draw(conv: Conv, seed: int, index: int) -> Float[np.ndarray, "features ky k
     return np.clip(rng.uniform(-INIT_RANGE, INIT_RANGE, conv.weight_shape), -1, 1).astype(np.float32)
 
 
-def first_nonfinite(tensors: Iterable[tuple[str, nnx.Variable]]) -> str | None:
-    """Returns the name of the first tensor that is not finite, or None."""
-    return next((name for name, tensor in tensors if not np.isfinite(np.asarray(tensor[...])).all()), None)
+def nonfinite(tensors: Iterable[tuple[str, nnx.Variable]]) -> Iterator[str]:
+    """Yields the names of the tensors that are not finite."""
+    return (name for name, tensor in tensors if not np.isfinite(np.asarray(tensor[...])).all())
 
 
 def _class_sizes(readout: Readout) -> Int[np.ndarray, " classes"]:

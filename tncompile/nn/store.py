@@ -17,7 +17,6 @@ from tncompile.nn.network import Network
 
 MODEL = "model"
 """Kind of file that `save_model` writes."""
-VERSION = 1
 
 _FRAMES = "samples/frames"
 _HIDDEN, _TRINARY, _SPIKES = "/hidden", "/trinary", "/spikes"

@@ -79,7 +79,7 @@ def folder_activity(folder: RunFolder, frames: int, reporter: Reporter, *, rando
     image = open_chip(folder.root).image
     if image.host is None:
         raise ArtifactError(f"{folder.image}: has no off-chip layers, so it takes no images; compile again")
-    pixels, _ = images_to_simulate(experiment, experiment.seed if random else None)
+    pixels, *_ = images_to_simulate(experiment, experiment.seed if random else None)
     what = f"random images, seed {experiment.seed}" if random else f"test images of {experiment.data.name}"
     reporter.say(f"Counting spikes over {len(pixels):,} {what}")
     return frame_activity(

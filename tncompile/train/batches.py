@@ -5,7 +5,7 @@ from __future__ import annotations
 import queue
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, Generic, TypeVar
 
@@ -19,6 +19,9 @@ T = TypeVar("T")
 
 DEPTH = 2
 """Batches that are ready ahead."""
+
+POLL = 0.005
+"""How often it is asked whether a wait costs anything [s]."""
 
 _SHUFFLE = 4
 """Keeps the random stream of the shuffles apart from those of the network."""
@@ -52,12 +55,17 @@ def dealt(batch: tuple[np.ndarray, np.ndarray], mesh: Mesh) -> tuple[Any, Any]:
 class Ahead(Generic[T]):
     """Items that a thread makes ahead of their use.
 
+    Args:
+        source: of the items.
+        idle: whether those who use them have nothing else to do.
+
     Attributes:
-        waited: time in which the next item was not ready [s].
+        waited: time in which the next item was not ready, and its user idle [s].
     """
 
-    def __init__(self, source: Iterator[T]):
+    def __init__(self, source: Iterator[T], idle: Callable[[], bool]):
         self.waited = 0.0
+        self._idle = idle
         self._source = source
         self._ready: queue.Queue[tuple[bool, Any]] = queue.Queue(DEPTH)
         self._stopped = threading.Event()
@@ -66,9 +74,7 @@ class Ahead(Generic[T]):
 
     def __iter__(self) -> Iterator[T]:
         while True:
-            begin = time.perf_counter()
-            whole, item = self._ready.get()
-            self.waited += time.perf_counter() - begin
+            whole, item = self._next()
             if whole:
                 yield item
             elif item is None:
@@ -82,6 +88,16 @@ class Ahead(Generic[T]):
         while not self._ready.empty():
             self._ready.get_nowait()
         self._thread.join()
+
+    def _next(self) -> tuple[bool, Any]:
+        while True:
+            begin, idle = time.perf_counter(), self._idle()
+            try:
+                return self._ready.get(timeout=POLL)
+            except queue.Empty:
+                pass
+            finally:
+                self.waited += (time.perf_counter() - begin) * idle
 
     def _make(self) -> None:
         try:
@@ -105,9 +121,14 @@ class Ahead(Generic[T]):
 
 
 @contextmanager
-def ahead(source: Iterator[T]) -> Iterator[Ahead[T]]:
-    """Gives items of a source, made ahead by a thread, for the length of a block."""
-    items = Ahead(source)
+def ahead(source: Iterator[T], idle: Callable[[], bool]) -> Iterator[Ahead[T]]:
+    """Gives items of a source, made ahead by a thread, for the length of a block.
+
+    Args:
+        source: of the items.
+        idle: whether those who use them have nothing else to do, asked while they wait.
+    """
+    items = Ahead(source, idle)
     try:
         yield items
     finally:

@@ -61,17 +61,31 @@ class Checkpoints:
         Raises:
             ArtifactError: it cannot be written.
         """
-        self._write(self._folder / f"epoch-{epoch:06}.safetensors", epoch, tree, history)
+        self._write(self._folder / f"epoch-{epoch:06}.safetensors", epoch, tree, {"history": history})
         for old in self._files()[:-KEPT]:
             old.unlink(missing_ok=True)
 
-    def save_best(self, epoch: int, tree: Any, history: list[dict[str, Any]]) -> None:
+    def save_best(self, epoch: int, rating: float, tree: Any) -> None:
         """Writes the checkpoint of the best epoch so far, in place of the one before.
 
         Raises:
             ArtifactError: it cannot be written.
         """
-        self._write(self._folder / BEST, epoch, tree, history)
+        self._write(self._folder / BEST, epoch, tree, {"rating": rating})
+
+    def best(self) -> tuple[int, float] | None:
+        """Returns the best epoch so far and its rating, None if there is none.
+
+        It may be later than the last checkpoint, if an interrupt came between the two.
+
+        Raises:
+            ConfigError: the checkpoint is of another configuration.
+            ArtifactError: it cannot be read.
+        """
+        if not (self._folder / BEST).exists():
+            return None
+        notes, _ = self._read(self._folder / BEST, "train again without --resume")
+        return notes["epoch"], notes["rating"]
 
     def load(self, tree: Any) -> tuple[Any, list[dict[str, Any]]] | None:
         """Returns the last checkpoint's arrays and history, or None if there is no checkpoint.
@@ -87,38 +101,32 @@ class Checkpoints:
         if not files:
             return None
         advice = "remove it to go on from the checkpoint before it, or train without --resume"
-        notes, restored = self._read(files[-1], tree, advice)
-        return restored, notes["history"]
+        notes, arrays = self._read(files[-1], advice)
+        return _restored(tree, arrays), notes["history"]
 
-    def load_best(self, epoch: int, tree: Any) -> Any:
+    def load_best(self, tree: Any) -> Any:
         """Returns the arrays of the best epoch's checkpoint.
 
         Args:
-            epoch: which it must be of.
             tree: arrays of the same structure and shapes.
 
         Raises:
-            ArtifactError: it cannot be read, or is of another epoch.
+            ConfigError: the checkpoint is of another configuration.
+            ArtifactError: it cannot be read.
         """
-        path, advice = self._folder / BEST, "train again without --resume"
-        notes, restored = self._read(path, tree, advice)
-        if notes["epoch"] != epoch:
-            raise ArtifactError(f"{path}: is of epoch {notes['epoch']}, expected epoch {epoch}; {advice}")
-        return restored
+        return _restored(tree, self._read(self._folder / BEST, "train again without --resume")[1])
 
-    def _write(self, path: Path, epoch: int, tree: Any, history: list[dict[str, Any]]) -> None:
+    def _write(self, path: Path, epoch: int, tree: Any, notes: dict[str, Any]) -> None:
         arrays = {f"{i:04}": np.asarray(leaf) for i, leaf in enumerate(jax.tree.leaves(tree))}
-        write_tensors(path, _KIND, arrays, {"fingerprint": self._fingerprint, "epoch": epoch, "history": history})
+        write_tensors(path, _KIND, arrays, {"fingerprint": self._fingerprint, "epoch": epoch, **notes})
 
-    def _read(self, path: Path, tree: Any, advice: str) -> tuple[dict[str, Any], Any]:
+    def _read(self, path: Path, advice: str) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         try:
             notes, arrays = read_tensors(path, _KIND)
         except ArtifactError as error:
             raise ArtifactError(f"{error}; {advice}") from error
         self._compare(notes["fingerprint"])
-        leaves, structure = jax.tree.flatten(tree)
-        restored = [jax.device_put(arrays[f"{i:04}"], leaf.sharding) for i, leaf in enumerate(leaves)]
-        return notes, jax.tree.unflatten(structure, restored)
+        return notes, arrays
 
     def _files(self) -> list[Path]:
         return sorted(self._folder.glob("epoch-*.safetensors"))
@@ -133,6 +141,12 @@ class Checkpoints:
                     f"--resume: {key} is {self._fingerprint.get(key)}, the checkpoint in {self._folder} was made with "
                     f"{saved.get(key)}; set it back, or train without --resume"
                 )
+
+
+def _restored(tree: Any, arrays: dict[str, np.ndarray]) -> Any:
+    leaves, structure = jax.tree.flatten(tree)
+    restored = [jax.device_put(arrays[f"{i:04}"], leaf.sharding) for i, leaf in enumerate(leaves)]
+    return jax.tree.unflatten(structure, restored)
 
 
 def _flat(values: Mapping[str, Any], path: str = "") -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import islice
 from pathlib import Path
@@ -17,15 +17,15 @@ from flax import nnx
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from jaxtyping import Array, Float
 
-from tncompile.config.train import PRACTICAL, TrainConfig
+from tncompile.config.train import TrainConfig, lasting
 from tncompile.errors import ConfigError
 from tncompile.ir.io import atomic_write
 from tncompile.nn.float_network import FloatNetwork
 from tncompile.nn.layers import Training
-from tncompile.nn.network import Network
+from tncompile.nn.network import Network, nonfinite
 from tncompile.train.batches import ahead, batches, dealt
 from tncompile.train.checkpoint import Checkpoints
-from tncompile.train.processes import from_first, together
+from tncompile.train.processes import check_same, from_first, together
 from tncompile.train.step import AXIS, StepResult, Teacher, learning_rate, make_optimizer, make_step, start, trained
 
 REPORT_EVERY = 10
@@ -90,7 +90,7 @@ class Epoch:
         test_accuracy: the same on the test images.
         learning_rate: at the epoch's end.
         seconds: wall-clock time [s].
-        waited: time in which a step waited for its batch [s].
+        waited: time in which the device had nothing to do, since the next batch was not ready [s].
     """
 
     epoch: int
@@ -182,17 +182,21 @@ def train(
     # A checkpoint of an earlier version knows less of the images, but the SHA-256 of those that were trained on.
     defaults = {f"train.{key}": value for key, value in TrainConfig().model_dump(mode="json").items()}
     assumed = came_from | defaults | {"net.kind": "trinary"}
+    check_same(fingerprint)
     checkpoints = Checkpoints(out_dir / "checkpoints", fingerprint, assumed)
+    best: tuple[int, float] | None = None
     if writes and resume:
         found = checkpoints.load(state)
         if found is not None:
             state, entries = found
             history = [Epoch(**entry) for entry in entries]
+            best = checkpoints.best() if config.keep == "best" else None
     elif writes:
         checkpoints.clear()
     done, state = from_first((np.int32(len(history)), state))
     state = jax.device_put(state, NamedSharding(mesh, PartitionSpec()))
     step = make_step(network, optimizer, config, steps=steps * config.epochs, seed=seed, mesh=mesh, teacher=teacher)
+    calibrate = make_calibration(network, data, config, seed)
 
     if writes:
         _write_metrics(out_dir, history)  # now, so that a folder that cannot be written is found before an hour's work
@@ -201,19 +205,21 @@ def train(
         begin = time.perf_counter()
         report = _Report(config, epoch, steps, observer)
         source = batches(data.x_train, data.y_train, config.batch, seed=seed, epoch=epoch)
-        with ahead(dealt(batch, mesh) for batch in source) as ready:
+        with ahead((dealt(batch, mesh) for batch in source), report.idle) as ready:
             for number, (x, y) in enumerate(ready, 1):
                 state, result = step(state, x, y, np.int32(epoch * steps + number - 1))
                 if not report.add(number, result):
                     nnx.update(network, _local(state.params), _local(state.others))
+                    # It spreads from its layer to those in front, whose gradients come from it.
+                    *_, origin_of = ("the loss", *nonfinite(network.tensors()))
                     raise ConfigError(
-                        f"training diverged in epoch {epoch + 1}, step {number} of {steps}: the first tensor that is "
-                        f"not finite is {network.first_nonfinite() or 'the loss'}; "
+                        f"training diverged in epoch {epoch + 1}, step {number} of {steps}: the last tensor that is "
+                        f"not finite, from which it spreads to the layers in front, is {origin_of}; "
                         f"lower train.learning_rate ({config.learning_rate})"
                     )
         trained(_local(state), network)
-        if config.ema:
-            calibrate(network, data, config, seed)
+        if config.ema or epoch + 1 < config.ramp * config.epochs:  # the running statistics are of other weights
+            calibrate()
         history.append(
             Epoch(
                 epoch=epoch + 1,
@@ -228,20 +234,20 @@ def train(
         )
         if writes:
             entries = [asdict(entry) for entry in history]
-            if _best(history) == epoch + 1 and config.keep == "best":
-                checkpoints.save_best(epoch + 1, _local(state), entries)
+            rated = history[-1].validation_accuracy
+            if config.keep == "best" and rated is not None and (best is None or rated > best[1]):
+                best = epoch + 1, rated
+                checkpoints.save_best(*best, _local(state))
             if (epoch + 1) % config.checkpoint_every == 0 or epoch + 1 == config.epochs:
                 checkpoints.save(epoch + 1, _local(state), entries)
             _write_metrics(out_dir, history)
             _tell(epochs, history)
 
     kept, state = config.epochs, _local(state)
-    if writes and config.keep == "best":
-        kept = _best(history) or kept
-        if kept != config.epochs:
-            state = checkpoints.load_best(kept, state)
+    if best is not None:
+        kept, state = best[0], checkpoints.load_best(state)
     trained(from_first(state), network)
-    calibrate(network, data, config, seed)
+    calibrate()
     return TrainResult(
         accuracy=accuracy(network, data.x_test, data.y_test) or 0.0,
         validation_accuracy=accuracy(network, data.x_validation, data.y_validation),
@@ -293,9 +299,12 @@ def accuracy(network: Network | FloatNetwork, x: np.ndarray, y: np.ndarray) -> f
     return float((network.classify(x) == y).mean()) if len(x) else None
 
 
-def calibrate(network: Network | FloatNetwork, data: Data, config: TrainConfig, seed: int) -> None:
-    """Measures the batch-norm statistics again, as plain means over training batches, with the final weights."""
-    graphdef, state = nnx.split(network)
+def make_calibration(network: Network | FloatNetwork, data: Data, config: TrainConfig, seed: int) -> Callable[[], None]:
+    """Returns a function that measures the network's batch-norm statistics again, as plain means over training batches.
+
+    It does so with the weights that the network has when it is called.
+    """
+    graphdef, _ = nnx.split(network)
 
     @jax.jit
     def observe(state: Any, x: Array, momentum: Float[Array, ""]) -> Any:
@@ -303,16 +312,14 @@ def calibrate(network: Network | FloatNetwork, data: Data, config: TrainConfig, 
         model.training_scores(x, Training(momentum=momentum, dtype=np.dtype(config.precision)))
         return nnx.state(model)
 
-    chosen = batches(data.x_train, data.y_train, config.batch, seed=seed, epoch=config.epochs)
-    for i, (x, _) in enumerate(islice(chosen, config.calibrate_batches)):
-        state = observe(state, x, np.float32(i / (i + 1)))
-    nnx.update(network, state)
+    def calibrate() -> None:
+        state = nnx.state(network)
+        chosen = batches(data.x_train, data.y_train, config.batch, seed=seed, epoch=config.epochs)
+        for i, (x, _) in enumerate(islice(chosen, config.calibrate_batches)):
+            state = observe(state, x, np.float32(i / (i + 1)))
+        nnx.update(network, state)
 
-
-def _best(history: list[Epoch]) -> int | None:
-    """Returns the first epoch of the highest validation accuracy, None without validation images."""
-    rated = [(entry.validation_accuracy, -entry.epoch) for entry in history if entry.validation_accuracy is not None]
-    return -max(rated)[1] if rated else None
+    return calibrate
 
 
 def _local(state: Any) -> Any:
@@ -329,6 +336,11 @@ class _Report:
         self._config, self._epoch, self._steps, self._observer = config, epoch, steps, observer
         self._pending: list[StepResult] = []
         self._since = time.perf_counter()
+
+    def idle(self) -> bool:
+        """Returns whether the device has done all steps that it was given."""
+        # JAX documents is_ready, its type stubs lack it.
+        return not self._pending or self._pending[-1].loss.is_ready()  # pyright: ignore[reportAttributeAccessIssue]
 
     def add(self, number: int, result: StepResult) -> bool:
         """Takes what a step tells; returns False once a loss is found not to be finite."""
@@ -371,7 +383,7 @@ def _fingerprint(
     """Returns what must be the same for a training to be resumed."""
     shapes = {f"net.{c.name}": [*c.in_shape, *c.kernel, *c.stride, *c.padding, c.features, c.groups]
               for c in network.convs}  # fmt: skip
-    options = config.model_dump(mode="json", exclude=set(PRACTICAL))
+    options = lasting(config.model_dump(mode="json"))
     return {
         "seed": seed,
         "training images": len(data.x_train),

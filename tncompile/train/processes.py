@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 import socket
 import sys
@@ -11,6 +13,7 @@ from contextlib import closing, contextmanager
 from typing import Any
 
 import jax
+import numpy as np
 from jax.experimental import multihost_utils
 
 from tncompile.errors import ConfigError, TnCompileError
@@ -63,6 +66,27 @@ def join(coordinator: str, processes: int | None, process: int | None, reporter:
 def from_first(tree: Any) -> Any:
     """Returns the first process's arrays in all processes."""
     return multihost_utils.broadcast_one_to_all(tree) if jax.process_count() > 1 else tree
+
+
+def check_same(settings: Any) -> None:
+    """Checks that all processes train the same.
+
+    Args:
+        settings: what must be the same, as JSON data.
+
+    Raises:
+        ConfigError: another process has others than the first one.
+    """
+    if jax.process_count() == 1:
+        return
+    own = np.frombuffer(hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).digest(), np.uint8)
+    everybody = np.asarray(multihost_utils.process_allgather(own))
+    others = np.flatnonzero((everybody != everybody[0]).any(1)).tolist()
+    if others:
+        raise ConfigError(
+            f"--process: {', '.join(map(str, others))} would train with another experiment, --seed, --set, teacher or "
+            "images than process 0; start all with the same"
+        )
 
 
 @contextmanager

@@ -187,7 +187,9 @@ def make_step(
         _, params, others = nnx.split(model, nnx.Param, ...)
         average = state.average
         if config.ema:
-            average = jax.tree.map(lambda a, b: config.ema * a + (1 - config.ema) * b, average, params)
+            # Short at first, so that the random weights of the beginning are soon forgotten.
+            decay = jnp.minimum(config.ema, (1 + number) / (10 + number))
+            average = jax.tree.map(lambda a, b: decay * a + (1 - decay) * b, average, params)
         # A spike hides a NaN from the loss, so the parameters are looked at too.
         finite = jnp.array([jnp.isfinite(leaf).all() for leaf in jax.tree.leaves(params)]).all()
         return TrainState(params, others, moments, average), StepResult(jnp.where(finite, loss, jnp.nan), right)
