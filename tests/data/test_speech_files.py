@@ -236,6 +236,14 @@ def test_any_copy_of_timit(tmp_path: Path, options: dict) -> None:
     assert full.validation == []
 
 
+def test_a_copy_of_timit_may_be_made_of_links(tmp_path: Path) -> None:
+    write_timit(tmp_path)
+    whole = [u.name for u in find_timit(tmp_path / "TRAIN", tmp_path / "TEST", "core").train]
+    (tmp_path / "TRAIN/DR8").rename(tmp_path / "eighth")
+    (tmp_path / "TRAIN/DR8").symlink_to(tmp_path / "eighth")
+    assert [u.name for u in find_timit(tmp_path / "TRAIN", tmp_path / "TEST", "core").train] == whole
+
+
 def test_the_original_is_taken_before_what_was_made_of_it(tmp_path: Path) -> None:
     write_timit(tmp_path)
     other = tmp_path / "TRAIN/DR1/FCJF0/SX10.WAV.wav"
