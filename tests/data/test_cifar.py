@@ -110,15 +110,32 @@ CHANGES: list[tuple[dict[str, Any], str]] = [
     ({"labels": [1, -1, 0]}, "labels are in -1 … 1, expected 0 … 9"),
     ({"labels": b"abc"}, "labels is no list of integers"),
     ({"labels": [1, b"2", 3]}, "labels is no list of integers"),
+    ({"batch_label": b"testing batch 1 of 1"}, "says that it is 'testing batch 1 of 1', expected 'training batch 2 of 5'"),
+    ({"batch_label": b"training batch 3 of 5"}, "it is another file under this name"),
+    ({"batch_label": 2}, "says that it is '2', expected"),
 ]
 
 
 @pytest.mark.parametrize("changes, message", CHANGES, ids=[message[:30] for _, message in CHANGES])
 def test_pickles_with_other_content(tmp_path: Path, changes: dict[str, Any], message: str) -> None:
     write_cifar10(tmp_path, python=True)
-    (tmp_path / "data_batch_2").write_bytes(python2_pickle(cifar10_batch(*images(3, 0), **changes)))
+    (tmp_path / "data_batch_2").write_bytes(python2_pickle(cifar10_batch(*images(3, 0), name="data_batch_2", **changes)))
     found = refused("cifar10", tmp_path)
     assert found.startswith(f"{tmp_path / 'data_batch_2'}: ") and message in found
+
+
+def test_a_batch_need_not_say_which_it_is(tmp_path: Path) -> None:
+    write_cifar10(tmp_path, python=True)
+    x, y = images(3, 0)
+    (tmp_path / "data_batch_2").write_bytes(python2_pickle(cifar10_batch(x, y, batch_label=None)))
+    np.testing.assert_array_equal(load("cifar10", tmp_path).x_train[2:5], x)
+
+
+def test_the_parts_of_cifar100_are_not_mixed_up(tmp_path: Path) -> None:
+    write_cifar100(tmp_path, python=True)
+    (tmp_path / "train").write_bytes((tmp_path / "test").read_bytes())
+    found = refused("cifar100", tmp_path)
+    assert found.startswith(f"{tmp_path / 'train'}: says that it is 'testing batch 1 of 1', expected 'training batch 1")
 
 
 @pytest.mark.parametrize(

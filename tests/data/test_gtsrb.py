@@ -98,6 +98,16 @@ def _change(path: str, old: bytes, new: bytes) -> Callable[[Path], None]:
     return change
 
 
+def _double(path: str) -> Callable[[Path], None]:
+    """Returns what writes a table's first line once more at its end."""
+
+    def change(folder: Path) -> None:
+        lines = (folder / path).read_bytes().splitlines(keepends=True)
+        (folder / path).write_bytes(b"".join([*lines, lines[1]]))
+
+    return change
+
+
 def _without_classes(folder: Path) -> None:
     shutil.copy(folder / "Final_Test/Images/GT-final_test.test.csv", folder / "GT-final_test.csv")
 
@@ -124,6 +134,12 @@ DAMAGE: dict[str, tuple[Callable[[Path], object], str, str]] = {
         "says that 00000_00000.ppm is of class 7, its folder is that of class 0",
     ),
     "path": (_change(TABLE, b"00000_00000.ppm", b"../00000_00000.ppm"), TABLE, "is no file's name"),
+    "named twice": (_double(TABLE), TABLE, "line 8: names 00000_00000.ppm, as line 2 does, expected each image once"),
+    "named twice for testing": (
+        _double("GT-final_test.csv"),
+        "GT-final_test.csv",
+        "line 10: names 00000.ppm, as line 2 does",
+    ),
     "track": (
         lambda folder: write_table(folder / TABLE, ["a.ppm;30;30;3;3;27;27;0"]),
         str(FIRST / "a.ppm"),

@@ -138,6 +138,16 @@ DAMAGE32: dict[str, tuple[Callable[[Path], object], str, str]] = {
         "testset.txt",
         "line 1: there is no ",
     ),
+    "named twice": (
+        lambda root: (root / "testset.txt").write_text((root / "testset.txt").read_text() + "adidas,1067.jpg\n"),
+        "testset.txt",
+        "line 36: names adidas,1067.jpg, as line 1 of testset.txt does, expected each photograph once",
+    ),
+    "in two lists": (
+        lambda root: (root / "valset.txt").write_text("adidas,1000.jpg\n"),
+        "valset.txt",
+        "line 1: names adidas,1000.jpg, as line 1 of trainset.txt does",
+    ),
     "path": (
         lambda root: (root / "testset.txt").write_text("adidas,../9.jpg\n"),
         "testset.txt",

@@ -110,7 +110,16 @@ def _table(path: Path, folder: Path) -> list[_Row]:
             else "; get the file again"
         )
         raise ArtifactError(f"{path}: starts with {starts[:200]}, expected {';'.join(HEADER)}{hint}")
-    return [_row(path, number, line, folder) for number, line in enumerate(lines[1:], 2)]
+    rows, first = [], {}
+    for number, line in enumerate(lines[1:], 2):
+        row = _row(path, number, line, folder)
+        if first.setdefault(row.path.name, number) != number:
+            raise ArtifactError(
+                f"{path}: line {number}: names {row.path.name}, as line {first[row.path.name]} does, expected each image "
+                "once; get the file again"
+            )
+        rows.append(row)
+    return rows
 
 
 def _row(path: Path, number: int, line: Sequence[str], folder: Path) -> _Row:

@@ -61,8 +61,12 @@ def read_flickr_logos32(source: Source) -> Parts:
         S. Romberg, L. Garcia Pueyo, R. Lienhart, R. van Zwol 2011, "Scalable logo recognition in real-world images",
         ICMR; the data set's page, http://www.multimedia-computing.de/flickrlogos/, and `README.txt` in its archive.
     """
-    lists = {name: source.path(i) for i, name in enumerate(("trainset", "valset", "testset"))}
-    cuts = {name: _cuts32(source, path) for name, path in lists.items()}
+    named: dict[str, str] = {}  # what is not for testing, by list and line; who is in both is told later, part by part
+    cuts = {
+        "trainset": _cuts32(source, source.path(0), named),
+        "valset": _cuts32(source, source.path(1), named),
+        "testset": _cuts32(source, source.path(2), {}),
+    }
     together = source.options["train"] == "trainvalset"
     chosen = {
         "train": cuts["trainset"] + cuts["valset"] * together,
@@ -72,7 +76,8 @@ def read_flickr_logos32(source: Source) -> Parts:
     return _parts(source, chosen)
 
 
-def _cuts32(source: Source, path: Path) -> list[_Cut]:
+def _cuts32(source: Source, path: Path, named: dict[str, str]) -> list[_Cut]:
+    """Returns the logos of the photographs in a list, which must not be named yet, and notes where they are named."""
     classes = {name.casefold(): i for i, name in enumerate(source.spec.class_names)}
     found = []
     for number, line in enumerate(_lines(path), 1):
@@ -90,6 +95,12 @@ def _cuts32(source: Source, path: Path) -> list[_Cut]:
                 f"{where}: there is no {source.folder / 'classes' / 'jpg' / name / file}; get the files again"
             )
         group, label = f"{name.casefold()}/{file}", classes[name.casefold()]
+        place = f"line {number} of {path.name}"
+        if named.setdefault(group, place) != place:
+            raise ArtifactError(
+                f"{where}: names {name},{file}, as {named[group]} does, expected each photograph once; get the files "
+                "again"
+            )
         if name.casefold() == NO_LOGO:
             found.append(_Cut(photo=photo, name=group, group=group, label=label, box=None))
             continue
