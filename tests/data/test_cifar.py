@@ -42,7 +42,10 @@ def test_cifar10(tmp_path: Path, python: bool, below: str) -> None:
     np.testing.assert_array_equal(data.y_train, np.concatenate([batches[name][1] for name in CIFAR10_BATCHES[:-1]]))
     assert data.x_train.flags.c_contiguous
     assert data.provenance["layout"] == ("python" if python else "cifar_binary")
-    assert data.provenance["kind"] == "real"
+    assert data.provenance["kind"] == "subset"
+    assert data.provenance["missing"] == (
+        "By count not what was published: train has 20 images instead of 50,000, test has 7 images instead of 10,000."
+    )
     assert {file["published"] for file in data.provenance["files"].values()} == {False if python else None}
 
 
@@ -110,7 +113,10 @@ CHANGES: list[tuple[dict[str, Any], str]] = [
     ({"labels": [1, -1, 0]}, "labels are in -1 … 1, expected 0 … 9"),
     ({"labels": b"abc"}, "labels is no list of integers"),
     ({"labels": [1, b"2", 3]}, "labels is no list of integers"),
-    ({"batch_label": b"testing batch 1 of 1"}, "says that it is 'testing batch 1 of 1', expected 'training batch 2 of 5'"),
+    (
+        {"batch_label": b"testing batch 1 of 1"},
+        "says that it is 'testing batch 1 of 1', expected 'training batch 2 of 5'",
+    ),
     ({"batch_label": b"training batch 3 of 5"}, "it is another file under this name"),
     ({"batch_label": 2}, "says that it is '2', expected"),
 ]
@@ -119,7 +125,9 @@ CHANGES: list[tuple[dict[str, Any], str]] = [
 @pytest.mark.parametrize("changes, message", CHANGES, ids=[message[:30] for _, message in CHANGES])
 def test_pickles_with_other_content(tmp_path: Path, changes: dict[str, Any], message: str) -> None:
     write_cifar10(tmp_path, python=True)
-    (tmp_path / "data_batch_2").write_bytes(python2_pickle(cifar10_batch(*images(3, 0), name="data_batch_2", **changes)))
+    (tmp_path / "data_batch_2").write_bytes(
+        python2_pickle(cifar10_batch(*images(3, 0), name="data_batch_2", **changes))
+    )
     found = refused("cifar10", tmp_path)
     assert found.startswith(f"{tmp_path / 'data_batch_2'}: ") and message in found
 
@@ -217,7 +225,11 @@ def test_exact_test_images_beside_a_jpeg_pack(tmp_path: Path) -> None:
     np.testing.assert_array_equal(data.x_train, x[:3])
     np.testing.assert_array_equal(data.x_test, exact[0])
     np.testing.assert_array_equal(data.y_test, exact[1])
-    assert data.provenance["kind"] == "jpeg copy"
+    assert data.provenance["kind"] == "subset"
+    assert data.provenance["missing"].endswith(
+        "are there, exact. By count not what was published: train has 3 images instead of 50,000, test has 4 images "
+        "instead of 1,017."
+    )
 
 
 @pytest.mark.parametrize(

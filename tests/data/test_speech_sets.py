@@ -92,8 +92,12 @@ def test_every_layout(tmp_path: Path, name: str, layout: str, no_folders_of_the_
     WRITERS[name, layout](tmp_path, "")
     data = load(name, tmp_path, validation=0.5)
     assert data.provenance["layout"] == layout
-    assert data.provenance["kind"] == ("real" if layout == "timit" else "stand-in")
-    assert (data.provenance["missing"] == "") == (layout == "timit" and name != "vad")
+    assert data.provenance["kind"] == ("subset" if layout == "timit" else "stand-in")
+    speakers = {"timit": "train has 2 groups instead of 462", "phone_pack": "train has 2 groups instead of 58"}.get(
+        layout, "train has 2 groups instead of 4"
+    )
+    assert f"By count not what was published: {speakers}" in data.provenance["missing"]
+    assert data.provenance["missing"].startswith(data.spec.layouts[layout].missing)
     for part in ("train", "validation", "test"):
         x, y = getattr(data, f"x_{part}"), getattr(data, f"y_{part}")
         assert x.shape == (len(y), *SHAPES[name])
@@ -369,7 +373,7 @@ if (SHARED / "vad.npz").is_file() and (SHARED / "timit_standin.npz").is_file():
     def test_shared_packs(name: str) -> None:
         data = load(name, SHARED, validation=0.1)
         spec = data.spec
-        expected = spec.splits_of(data.provenance["layout"])
+        expected = spec.splits_of(data.provenance["layout"], {})
         assert {part: len(each) for part, each in groups(name, SHARED).items()} == expected
         assert all(file["published"] for file in data.provenance["files"].values())
         if name == "vad":

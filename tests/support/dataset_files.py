@@ -111,7 +111,9 @@ def cifar10_batch(x: np.ndarray, y: np.ndarray, name: str = "test_batch", **chan
     """Returns the content of one file of CIFAR-10's Python version; a change to None leaves a key out."""
     number = name.removeprefix("data_batch_")
     content = {
-        b"batch_label": b"testing batch 1 of 1" if name == "test_batch" else b"training batch %s of 5" % number.encode(),
+        b"batch_label": b"testing batch 1 of 1"
+        if name == "test_batch"
+        else b"training batch %s of 5" % number.encode(),
         b"labels": [int(label) for label in y],
         b"data": cifar_rows(x),
         b"filenames": [b"image_%05d.png" % i for i in range(len(x))],

@@ -115,8 +115,8 @@ def _table(path: Path, folder: Path) -> list[_Row]:
         row = _row(path, number, line, folder)
         if first.setdefault(row.path.name, number) != number:
             raise ArtifactError(
-                f"{path}: line {number}: names {row.path.name}, as line {first[row.path.name]} does, expected each image "
-                "once; get the file again"
+                f"{path}: line {number}: names {row.path.name}, as line {first[row.path.name]} does, expected each "
+                "image once; get the file again"
             )
         rows.append(row)
     return rows
