@@ -233,7 +233,11 @@ def edited(arrays: dict[str, np.ndarray], **changes: object) -> dict[str, np.nda
         ({"is_test": np.zeros(3, np.uint8)}, "do not go together"),
         ({"speaker": None}, "is not a pack of sounds"),
         ({"phones": np.array(["aa", "sil", "xx"])}, "is not a pack of phones: phones ['xx'] are not known"),
-        ({"seg_phone": np.full(16, 3)}, "phones 3 are not known"),
+        ({"offsets": np.array([], np.uint32)}, "offsets has shape [0], expected [n], at least 2"),
+        ({"offsets": np.array([0])}, "offsets has shape [1], expected [n], at least 2"),
+        ({"offsets": np.array(0)}, "offsets has shape [], expected [n], at least 2"),
+        ({"seg_phone": np.full(16, 3)}, "seg_phone is in 3 … 3, expected 0 … 2"),
+        ({"seg_phone": np.tile([1, 0, -1, 1], 4)}, "seg_phone is in -1 … 1, expected 0 … 2"),
         ({"seg_utt": np.repeat([0, 1, 3, 2], 4)}, "not in the order of its utterances"),
         ({"seg_utt": np.repeat([0, 1, 2, 2], 4)}, "not in the order of its utterances"),
         ({"seg_end": np.tile([1600, 2400, 3400, 4299], 4)}, "do not tile its utterances"),
@@ -316,6 +320,21 @@ def test_copies_of_a_noise_count_once(tmp_path: Path) -> None:
     noises = vad.read_noises(tmp_path, 8000)
     assert [noise.name for noise in noises] == ["copy.wav", "more/noise0.wav", "noise1.WAV", "noise3.wav"]
     assert len(noises[0].samples) == -(-3200 * 8000 // 19980)
+
+
+def test_pieces_of_a_noise_are_one(tmp_path: Path) -> None:
+    write_noises(tmp_path, 3, 8000)
+    pieces = [sound(70 + k, 500) for k in range(3)]
+    for k, ending in enumerate(("wav", "WAV", "wav")):
+        (tmp_path / f"babble_{k:02}.{ending}").write_bytes(riff_bytes(pieces[k], 8000))
+    (tmp_path / "more/babble_00.wav").write_bytes(riff_bytes(sound(80, 500), 8000))
+    noises = {noise.name: noise.samples for noise in vad.read_noises(tmp_path, 8000)}
+    assert sorted(noises) == ["babble", "more/babble", "more/noise0.wav", "noise1.WAV", "noise2.wav"]
+    np.testing.assert_array_equal(noises["babble"], np.concatenate(pieces))
+    for name in ("noise1.WAV", "noise2.wav", "more/noise0.wav", "more/babble_00.wav"):
+        (tmp_path / name).unlink()
+    with pytest.raises(ArtifactError, match=r"holds 1 different recordings .* count as pieces of one"):
+        vad.read_noises(tmp_path, 8000)
 
 
 def test_noises_that_will_not_do(tmp_path: Path) -> None:
