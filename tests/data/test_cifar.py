@@ -239,7 +239,9 @@ def test_exact_test_images_beside_a_jpeg_pack(tmp_path: Path) -> None:
         ({"n_train": np.array([], int)}, "is not a pack"),
         ({"labels": np.zeros((5, 1), np.uint8)}, "do not go together"),
         ({"offsets": np.arange(3)}, "do not go together"),
-        ({"offsets": np.zeros(6, int)}, "image 0 is damaged"),
+        ({"offsets": np.zeros(6, int)}, "offsets go from 0 to 0, and not always up; expected 0 to "),
+        ({"offsets": -np.arange(6)}, "offsets go from 0 to -5, and not always up; expected 0 to "),
+        ({"scan_bytes": np.zeros(50, np.uint8), "offsets": np.arange(6) * 10}, "image 0 is damaged"),
         ({"offsets": np.array(["a"])}, "is not a pack"),
         ({"labels": np.array([{}], object)}, "labels holds Python objects"),
         ({"jpeg_header_bytes": np.zeros(10, np.uint8)}, "image 0 is damaged"),
@@ -249,6 +251,21 @@ def test_exact_test_images_beside_a_jpeg_pack(tmp_path: Path) -> None:
 def test_broken_packs(tmp_path: Path, changes: dict[str, np.ndarray], message: str) -> None:
     write_jpeg_pack(tmp_path / "cifar10.npz", **changes)
     assert message in refused("cifar10", tmp_path)
+
+
+@pytest.mark.parametrize("shift", [-40, 40])
+def test_shifted_scans_are_refused(tmp_path: Path, shift: int) -> None:
+    """Pillow would decode many of them without a word."""
+    path = tmp_path / "cifar10.npz"
+    write_jpeg_pack(path)
+    offsets = np.load(path)["offsets"].astype(int)
+    end = offsets[-1]
+    offsets[1:] += shift
+    write_jpeg_pack(path, offsets=offsets)
+    found = refused("cifar10", tmp_path)
+    assert found.startswith(
+        f"{path}: offsets go from 0 to {end + shift}; expected 0 to {end}, the length of scan_bytes"
+    )
 
 
 def test_damaged_pack_files(tmp_path: Path) -> None:

@@ -162,6 +162,12 @@ DAMAGE: dict[str, tuple[Callable[[Path], object], str, str]] = {
         "has 98×99 pixels (RGB), its table says ",
     ),
     "grey": (_change(IMAGE, b"P6", b"P5"), IMAGE, "(L), its table says "),
+    "other range": (_change(IMAGE, b"\n255\n", b"\n254\n"), IMAGE, "has pixels up to 254, expected a binary PPM"),
+    "more behind it": (
+        lambda folder: (folder / IMAGE).write_bytes((folder / IMAGE).read_bytes() + b"\0"),
+        IMAGE,
+        " pixels; get the file again",
+    ),
     "one more": (
         lambda folder: shutil.copy(folder / IMAGE, folder / FIRST / "00009_00000.ppm"),
         str(FIRST),
@@ -169,8 +175,8 @@ DAMAGE: dict[str, tuple[Callable[[Path], object], str, str]] = {
     ),
     "test class": (
         _change("GT-final_test.csv", b";35\r\n", b";43\r\n"),
-        "Final_Test/Images",
-        "labels are in 0 … 43, expected 0 … 42",
+        "GT-final_test.csv",
+        "says that 00007.ppm is of class 43, expected 0 … 42",
     ),
     "test table": (
         _without_classes,

@@ -159,6 +159,7 @@ def test_transcription(tmp_path: Path) -> None:
         ("0 10 h#\n9 20 sh\n", ":2: begins at sample 9, expected 10"),
         ("0 10 h#\n10 10 sh\n", "expected an end behind its begin"),
         ("5 5 h#\n", ":1: is '5 5 h#', expected an end behind its begin"),
+        ("\n1 10 h#\n10 20000 sh\n", ":2: begins at sample 1, expected 0, where the sound begins"),
         ("0 30000 h#\n30000 30001 sh\n", "its last segment is sh, 30000 … 30001, the sound has 20000 samples"),
         ("0 3999 h#\n", "its last segment is h#, 0 … 3999, the sound has 20000 samples"),
         ("0 9000 h#\n9000 19599 pau\n", "its last segment is pau, 9000 … 19599, the sound has 20000 samples"),
@@ -179,6 +180,14 @@ def test_a_transcription_cut_at_any_line_is_noticed(tmp_path: Path) -> None:
     for kept in range(1, len(lines)):
         with pytest.raises(ArtifactError, match=rf"a\.PHN: its last segment is {SEGMENTS[kept - 1][0]}, .* truncated"):
             read_phn(saved(tmp_path, "".join(lines[:kept]), "a.PHN"), total)
+
+
+def test_a_transcription_without_its_first_lines_is_noticed(tmp_path: Path) -> None:
+    total, lines = sum(length for _, length in SEGMENTS), phn_text().splitlines(keepends=True)
+    for cut in range(1, len(lines)):
+        begin = sum(length for _, length in SEGMENTS[:cut])
+        with pytest.raises(ArtifactError, match=rf"a\.PHN:1: begins at sample {begin}, expected 0, .* are missing"):
+            read_phn(saved(tmp_path, "".join(lines[cut:]), "a.PHN"), total)
 
 
 @pytest.mark.parametrize(("text", "samples"), [
