@@ -42,7 +42,10 @@ def test_cifar10(tmp_path: Path, python: bool, below: str) -> None:
     np.testing.assert_array_equal(data.y_train, np.concatenate([batches[name][1] for name in CIFAR10_BATCHES[:-1]]))
     assert data.x_train.flags.c_contiguous
     assert data.provenance["layout"] == ("python" if python else "cifar_binary")
-    assert data.provenance["kind"] == "real"
+    assert data.provenance["kind"] == "subset"
+    assert data.provenance["missing"] == (
+        "By count not what was published: train has 20 images instead of 50,000, test has 7 images instead of 10,000."
+    )
     assert {file["published"] for file in data.provenance["files"].values()} == {False if python else None}
 
 
@@ -110,15 +113,37 @@ CHANGES: list[tuple[dict[str, Any], str]] = [
     ({"labels": [1, -1, 0]}, "labels are in -1 … 1, expected 0 … 9"),
     ({"labels": b"abc"}, "labels is no list of integers"),
     ({"labels": [1, b"2", 3]}, "labels is no list of integers"),
+    (
+        {"batch_label": b"testing batch 1 of 1"},
+        "says that it is 'testing batch 1 of 1', expected 'training batch 2 of 5'",
+    ),
+    ({"batch_label": b"training batch 3 of 5"}, "it is another file under this name"),
+    ({"batch_label": 2}, "says that it is '2', expected"),
 ]
 
 
 @pytest.mark.parametrize("changes, message", CHANGES, ids=[message[:30] for _, message in CHANGES])
 def test_pickles_with_other_content(tmp_path: Path, changes: dict[str, Any], message: str) -> None:
     write_cifar10(tmp_path, python=True)
-    (tmp_path / "data_batch_2").write_bytes(python2_pickle(cifar10_batch(*images(3, 0), **changes)))
+    (tmp_path / "data_batch_2").write_bytes(
+        python2_pickle(cifar10_batch(*images(3, 0), name="data_batch_2", **changes))
+    )
     found = refused("cifar10", tmp_path)
     assert found.startswith(f"{tmp_path / 'data_batch_2'}: ") and message in found
+
+
+def test_a_batch_need_not_say_which_it_is(tmp_path: Path) -> None:
+    write_cifar10(tmp_path, python=True)
+    x, y = images(3, 0)
+    (tmp_path / "data_batch_2").write_bytes(python2_pickle(cifar10_batch(x, y, batch_label=None)))
+    np.testing.assert_array_equal(load("cifar10", tmp_path).x_train[2:5], x)
+
+
+def test_the_parts_of_cifar100_are_not_mixed_up(tmp_path: Path) -> None:
+    write_cifar100(tmp_path, python=True)
+    (tmp_path / "train").write_bytes((tmp_path / "test").read_bytes())
+    found = refused("cifar100", tmp_path)
+    assert found.startswith(f"{tmp_path / 'train'}: says that it is 'testing batch 1 of 1', expected 'training batch 1")
 
 
 @pytest.mark.parametrize(
@@ -200,7 +225,11 @@ def test_exact_test_images_beside_a_jpeg_pack(tmp_path: Path) -> None:
     np.testing.assert_array_equal(data.x_train, x[:3])
     np.testing.assert_array_equal(data.x_test, exact[0])
     np.testing.assert_array_equal(data.y_test, exact[1])
-    assert data.provenance["kind"] == "jpeg copy"
+    assert data.provenance["kind"] == "subset"
+    assert data.provenance["missing"].endswith(
+        "are there, exact. By count not what was published: train has 3 images instead of 50,000, test has 4 images "
+        "instead of 1,017."
+    )
 
 
 @pytest.mark.parametrize(
@@ -210,7 +239,9 @@ def test_exact_test_images_beside_a_jpeg_pack(tmp_path: Path) -> None:
         ({"n_train": np.array([], int)}, "is not a pack"),
         ({"labels": np.zeros((5, 1), np.uint8)}, "do not go together"),
         ({"offsets": np.arange(3)}, "do not go together"),
-        ({"offsets": np.zeros(6, int)}, "image 0 is damaged"),
+        ({"offsets": np.zeros(6, int)}, "offsets go from 0 to 0, and not always up; expected 0 to "),
+        ({"offsets": -np.arange(6)}, "offsets go from 0 to -5, and not always up; expected 0 to "),
+        ({"scan_bytes": np.zeros(50, np.uint8), "offsets": np.arange(6) * 10}, "image 0 is damaged"),
         ({"offsets": np.array(["a"])}, "is not a pack"),
         ({"labels": np.array([{}], object)}, "labels holds Python objects"),
         ({"jpeg_header_bytes": np.zeros(10, np.uint8)}, "image 0 is damaged"),
@@ -220,6 +251,21 @@ def test_exact_test_images_beside_a_jpeg_pack(tmp_path: Path) -> None:
 def test_broken_packs(tmp_path: Path, changes: dict[str, np.ndarray], message: str) -> None:
     write_jpeg_pack(tmp_path / "cifar10.npz", **changes)
     assert message in refused("cifar10", tmp_path)
+
+
+@pytest.mark.parametrize("shift", [-40, 40])
+def test_shifted_scans_are_refused(tmp_path: Path, shift: int) -> None:
+    """Pillow would decode many of them without a word."""
+    path = tmp_path / "cifar10.npz"
+    write_jpeg_pack(path)
+    offsets = np.load(path)["offsets"].astype(int)
+    end = offsets[-1]
+    offsets[1:] += shift
+    write_jpeg_pack(path, offsets=offsets)
+    found = refused("cifar10", tmp_path)
+    assert found.startswith(
+        f"{path}: offsets go from 0 to {end + shift}; expected 0 to {end}, the length of scan_bytes"
+    )
 
 
 def test_damaged_pack_files(tmp_path: Path) -> None:

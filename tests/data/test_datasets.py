@@ -13,9 +13,11 @@ import tncompile
 from tncompile.config.data import DataConfig
 from tncompile.config.yaml import load_yaml
 from tncompile.data import DatasetSpec, Source, files, load_dataset, load_description, load_spec, share
+from tncompile.data.dataset import known_by_count
 from tncompile.data.layouts import LAYOUTS
 from tncompile.data.readers import idx
 from tncompile.data.readers.idx import read_idx
+from tncompile.data.spec import DataFile, Kind, Layout
 from tncompile.errors import ArtifactError
 from tncompile.share import dataset_names
 
@@ -63,6 +65,7 @@ def test_digits_are_all_there() -> None:
     assert data.provenance["layout"] == "csv"
     assert data.provenance["folder"] == "datasets/digits"
     assert data.provenance["files"]["digits.csv.gz"]["published"]
+    assert (data.provenance["kind"], data.provenance["missing"]) == ("real", "")
 
 
 def test_digits_split_is_stratified_and_has_no_leak() -> None:
@@ -100,7 +103,84 @@ def test_limits_take_the_first() -> None:
     data = load_dataset(few)
     np.testing.assert_array_equal(data.x_train, full.x_train[:7])
     np.testing.assert_array_equal(data.y_test, full.y_test[:3])
+    assert data.provenance["kind"] == "real"
     assert len(load_dataset(DataConfig(name="digits", test_limit=10**6)).x_test) == 449
+
+
+# What files are by their counts
+
+
+@pytest.mark.parametrize(
+    ("kind", "counts", "expected", "missing"),
+    [
+        ("real", {"train": 60, "test": 10}, "real", "It."),
+        (
+            "real",
+            {"train": 60, "test": 9},
+            "subset",
+            "It. By count not what was published: test has 9 images instead of 10.",
+        ),
+        ("real", {"train": 59}, "subset", "It. By count not what was published: train has 59 images instead of 60."),
+        ("real", {"test": 10}, "real", "It."),
+        (
+            "real",
+            {"train": 10, "test": 60},
+            "stand-in",
+            "It. By count not what was published: train has 10 images instead of 60, test has 60 images instead of 10.",
+        ),
+        (
+            "jpeg copy",
+            {"train": 1060, "test": 10},
+            "stand-in",
+            "It. By count not what was published: train has 1,060 images instead of 60.",
+        ),
+        ("jpeg copy", {"train": 0}, "subset", "It. By count not what was published: train has 0 images instead of 60."),
+        ("stand-in", {"test": 1}, "stand-in", "It. By count not what was published: test has 1 images instead of 10."),
+        ("subset", {"test": 11}, "subset", "It. By count not what was published: test has 11 images instead of 10."),
+    ],
+)
+def test_kind_by_count(kind: Kind, counts: dict[str, int], expected: str, missing: str) -> None:
+    layout = Layout(files=(DataFile(name="a"),), kind=kind, missing="It.")
+    found = known_by_count(layout, counts, {"train": 60, "test": 10}, "images")
+    assert found == {"kind": expected, "missing": missing}
+
+
+def test_files_of_both_parts_that_are_swapped(tmp_path: Path) -> None:
+    """As MNIST's would be: as many images for testing as there should be for training."""
+    write_mnist(tmp_path, train=10, test=60001)
+    heard = []
+
+    class Heard:
+        def say(self, text: str) -> None:
+            heard.append(text)
+
+        def progress(self, phase: str, done: int, total: int, figures: object) -> None:
+            pass
+
+    data = load_dataset(DataConfig(name="mnist", root=str(tmp_path)), Heard())
+    assert data.provenance["kind"] == "stand-in"
+    assert heard == [f"MNIST in {tmp_path}: {data.provenance['missing']} Results say 'stand-in'"]
+
+
+def test_what_a_limit_cuts_off_is_not_counted(tmp_path: Path) -> None:
+    write_mnist(tmp_path, train=8, test=4)
+    kinds = [
+        load_dataset(DataConfig(name="mnist", root=str(tmp_path), train_limit=k, test_limit=4)).provenance["kind"]
+        for k in (7, 8, 9)
+    ]
+    assert kinds == ["subset", "real", "subset"]  # MNIST is read whole; of just as many as were wanted, more may follow
+
+
+def test_options_that_change_the_counts() -> None:
+    spec = load_spec(DataConfig(name="svhn"))
+    assert spec.splits_of("svhn", {"extra": True}) == {"train": 73257 + 531131, "test": 26032}
+    assert spec.splits_of("svhn", {"extra": False}) == spec.splits == {"train": 73257, "test": 26032}
+    assert spec.splits_of("pack", {"extra": True}) == {"train": 867, "test": 216}
+    with pytest.raises(ValueError, match="pack: has splits of its own, so fixed must name extra"):
+        layouts = spec.layouts | {"pack": spec.layouts["pack"].model_copy(update={"fixed": ()})}
+        DatasetSpec.model_validate(spec.model_dump() | {"layouts": {k: v.model_dump() for k, v in layouts.items()}})
+    timit = load_spec(DataConfig(name="timit_frames"))
+    assert timit.splits_of("timit", {"test_set": "full"}) == {"train": 462, "test": 168}
 
 
 # IDX

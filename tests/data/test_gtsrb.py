@@ -98,6 +98,16 @@ def _change(path: str, old: bytes, new: bytes) -> Callable[[Path], None]:
     return change
 
 
+def _double(path: str) -> Callable[[Path], None]:
+    """Returns what writes a table's first line once more at its end."""
+
+    def change(folder: Path) -> None:
+        lines = (folder / path).read_bytes().splitlines(keepends=True)
+        (folder / path).write_bytes(b"".join([*lines, lines[1]]))
+
+    return change
+
+
 def _without_classes(folder: Path) -> None:
     shutil.copy(folder / "Final_Test/Images/GT-final_test.test.csv", folder / "GT-final_test.csv")
 
@@ -124,6 +134,12 @@ DAMAGE: dict[str, tuple[Callable[[Path], object], str, str]] = {
         "says that 00000_00000.ppm is of class 7, its folder is that of class 0",
     ),
     "path": (_change(TABLE, b"00000_00000.ppm", b"../00000_00000.ppm"), TABLE, "is no file's name"),
+    "named twice": (_double(TABLE), TABLE, "line 8: names 00000_00000.ppm, as line 2 does, expected each image once"),
+    "named twice for testing": (
+        _double("GT-final_test.csv"),
+        "GT-final_test.csv",
+        "line 10: names 00000.ppm, as line 2 does",
+    ),
     "track": (
         lambda folder: write_table(folder / TABLE, ["a.ppm;30;30;3;3;27;27;0"]),
         str(FIRST / "a.ppm"),
@@ -146,6 +162,12 @@ DAMAGE: dict[str, tuple[Callable[[Path], object], str, str]] = {
         "has 98×99 pixels (RGB), its table says ",
     ),
     "grey": (_change(IMAGE, b"P6", b"P5"), IMAGE, "(L), its table says "),
+    "other range": (_change(IMAGE, b"\n255\n", b"\n254\n"), IMAGE, "has pixels up to 254, expected a binary PPM"),
+    "more behind it": (
+        lambda folder: (folder / IMAGE).write_bytes((folder / IMAGE).read_bytes() + b"\0"),
+        IMAGE,
+        " pixels; get the file again",
+    ),
     "one more": (
         lambda folder: shutil.copy(folder / IMAGE, folder / FIRST / "00009_00000.ppm"),
         str(FIRST),
@@ -153,8 +175,8 @@ DAMAGE: dict[str, tuple[Callable[[Path], object], str, str]] = {
     ),
     "test class": (
         _change("GT-final_test.csv", b";35\r\n", b";43\r\n"),
-        "Final_Test/Images",
-        "labels are in 0 … 43, expected 0 … 42",
+        "GT-final_test.csv",
+        "says that 00007.ppm is of class 43, expected 0 … 42",
     ),
     "test table": (
         _without_classes,

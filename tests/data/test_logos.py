@@ -138,6 +138,16 @@ DAMAGE32: dict[str, tuple[Callable[[Path], object], str, str]] = {
         "testset.txt",
         "line 1: there is no ",
     ),
+    "named twice": (
+        lambda root: (root / "testset.txt").write_text((root / "testset.txt").read_text() + "adidas,1067.jpg\n"),
+        "testset.txt",
+        "line 36: names adidas,1067.jpg, as line 1 of testset.txt does, expected each photograph once",
+    ),
+    "in two lists": (
+        lambda root: (root / "valset.txt").write_text("adidas,1000.jpg\n"),
+        "valset.txt",
+        "line 1: names adidas,1000.jpg, as line 1 of trainset.txt does",
+    ),
     "path": (
         lambda root: (root / "testset.txt").write_text("adidas,../9.jpg\n"),
         "testset.txt",
@@ -164,8 +174,18 @@ DAMAGE32: dict[str, tuple[Callable[[Path], object], str, str]] = {
     ),
     "box outside": (
         lambda root: (root / BOXES).write_text("x y width height\n900 2 9 3\n"),
-        PHOTO,
-        "has 80×60 pixels, its logo is said to be at",
+        BOXES,
+        "line 2: the logo is at 899 … 908, 1 … 4, outside ",
+    ),
+    "box at the left": (
+        lambda root: (root / BOXES).write_text("x y width height\n1 1 80 60\n-9 2 30 30\n"),
+        BOXES,
+        f"{PHOTO} of 80×60 pixels; the two are of different versions",
+    ),
+    "wide box": (
+        lambda root: (root / BOXES).write_text("x y width height\n11 21 100000 16\n"),
+        BOXES,
+        "line 2: the logo is at 10 … 100010, 20 … 36, outside ",
     ),
     "cut photo": (
         lambda root: (root / PHOTO).write_bytes((root / PHOTO).read_bytes()[:400]),
@@ -199,6 +219,12 @@ QUERY = "flickr_logos_27_dataset_query_set_annotation.txt"
 
 PHOTO27 = "flickr_logos_27_dataset_images/2000.jpg"
 
+
+def _lower(root: Path) -> None:
+    path = root / TRAINING
+    path.write_text(path.read_text().replace(" 1 10 20 30 36 ", " 1 10 20 30 62 ", 1))
+
+
 DAMAGE27: dict[str, tuple[Callable[[Path], object], str, str]] = {
     "columns": (
         lambda root: (root / TRAINING).write_text("1.jpg Adidas 1 2 3 4\n"),
@@ -226,7 +252,8 @@ DAMAGE27: dict[str, tuple[Callable[[Path], object], str, str]] = {
         "is missing, and a table names it",
     ),
     "cut photo": (lambda root: (root / PHOTO27).write_bytes(b"\xff\xd8\xff"), PHOTO27, "is not a whole JPEG image"),
-    "box outside": (lambda root: write_photo(root / PHOTO27, 0, 5, 5), PHOTO27, "has 5×5 pixels"),
+    "box outside": (lambda root: write_photo(root / PHOTO27, 0, 5, 5), TRAINING, f"{PHOTO27} of 5×5 pixels"),
+    "box below": (_lower, TRAINING, "line 1: the logo is at 10 … 30, 20 … 62, outside "),
 }
 
 

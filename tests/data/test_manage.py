@@ -155,7 +155,8 @@ def test_photographs_are_counted_where_they_give_several_images(tmp_path: Path) 
     assert checks["read"][1] == "train 67 images, test 67 images"
     assert checks["count of test"] == ("wrong", "35 groups, expected 3,960")
     chosen = verified(data_config("flickr_logos32", tmp_path, ["options.train=trainset"]))
-    assert chosen["count of validation"] == ("note", "35 groups; the description has none to compare with")
+    assert chosen["count of train"] == ("wrong", "32 groups, expected 320")
+    assert chosen["count of validation"] == ("wrong", "35 groups, expected 3,960")
     assert chosen["groups of train and validation"] == ("OK", "0 in both")
 
 

@@ -103,6 +103,19 @@ def test_a_photograph_is_turned_as_the_camera_notes(folder: Path) -> None:
     assert turned[:, 4:].min() == 255 and turned[:, :4].max() == 0  # light at the right
 
 
+def test_links_are_followed(tmp_path: Path) -> None:
+    written = write_folder(tmp_path / "photos", {"train": ["a/1.png", "b/1.png"], "test": ["a/2.png", "b/2.png"]})
+    other = write_folder(tmp_path / "other", {"kitten": ["3.png", "4.png"]}, seed=1)
+    (tmp_path / "photos/train/a/more").symlink_to(tmp_path / "other/kitten")
+    (tmp_path / "photos/train/a/more/round").symlink_to(tmp_path / "photos/train/a")  # to where we come from
+    data = load("folder", tmp_path / "photos", options={"size": [8, 8]})
+    expected = [written["train/a/1.png"], written["train/b/1.png"], *other.values()]
+    assert sorted(x.tobytes() for x in data.x_train) == sorted(x.tobytes() for x in expected)
+    assert sorted(data.y_train.tolist()) == [0, 0, 0, 1]
+    assert data.spec.splits == {"train": 4, "test": 2}
+    assert data.provenance["files"]["train"]["files"] == 4
+
+
 def test_what_systems_leave_in_folders_is_left_alone(folder: Path) -> None:
     for path in (".DS_Store", "train/.hidden", "train/cat/Thumbs.db", "train/cat/.thumbs/1.png", "test/desktop.ini"):
         (folder / path).parent.mkdir(exist_ok=True)

@@ -30,10 +30,11 @@ if HERE:
     @pytest.mark.parametrize("name, layout", HERE)
     def test_a_pack_is_what_its_description_says(name: str, layout: str) -> None:
         data = load(name, FOLDER, layout=layout, validation=0.1)
-        expected = data.spec.splits_of(layout)
+        expected = data.spec.splits_of(layout, {})
         assert len(data.x_train) + len(data.x_validation) == expected["train"]
         assert len(data.x_test) == expected["test"]
         assert data.provenance["kind"] == data.spec.layouts[layout].kind
+        assert data.provenance["missing"] == data.spec.layouts[layout].missing
         assert set(data.y_train.tolist()) == set(range(data.spec.classes))
         assert abs(len(data.x_validation) / expected["train"] - 0.1) < 0.03
         # Images of real things: brighter and darker ones, and neighbours are alike.

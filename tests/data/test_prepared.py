@@ -110,6 +110,20 @@ def test_a_change_of_any_file_is_seen(photos: Path, reads: list[str]) -> None:
     assert len(load("folder", photos, options=SIZE).x_train) == len(before.x_train) - 1
 
 
+def test_a_change_behind_a_link_is_seen(photos: Path, reads: list[str], tmp_path: Path) -> None:
+    """What a link leads to is read, and so it counts for the prepared copy and for what results say."""
+    own = tmp_path / "elsewhere"
+    (photos / "train" / "a").rename(own)
+    (photos / "train" / "a").symlink_to(own)
+    before = load("folder", photos, options=SIZE)
+    (own / "x" / "0.png").write_bytes((photos / "train" / "b" / "x" / "0.png").read_bytes())
+    after = load("folder", photos, options=SIZE)
+    assert reads == ["folder"] * 2
+    assert not same(before, after)
+    assert before.provenance["files"]["train"]["files"] == after.provenance["files"]["train"]["files"] == 8
+    assert before.provenance["files"]["train"] != after.provenance["files"]["train"]
+
+
 def test_a_change_at_once_is_seen(tmp_path: Path) -> None:
     """A file that keeps its size and changes right behind the reading must not give the old pixels."""
     for round in range(5):

@@ -159,6 +159,7 @@ def test_transcription(tmp_path: Path) -> None:
         ("0 10 h#\n9 20 sh\n", ":2: begins at sample 9, expected 10"),
         ("0 10 h#\n10 10 sh\n", "expected an end behind its begin"),
         ("5 5 h#\n", ":1: is '5 5 h#', expected an end behind its begin"),
+        ("\n1 10 h#\n10 20000 sh\n", ":2: begins at sample 1, expected 0, where the sound begins"),
         ("0 30000 h#\n30000 30001 sh\n", "its last segment is sh, 30000 … 30001, the sound has 20000 samples"),
         ("0 3999 h#\n", "its last segment is h#, 0 … 3999, the sound has 20000 samples"),
         ("0 9000 h#\n9000 19599 pau\n", "its last segment is pau, 9000 … 19599, the sound has 20000 samples"),
@@ -179,6 +180,14 @@ def test_a_transcription_cut_at_any_line_is_noticed(tmp_path: Path) -> None:
     for kept in range(1, len(lines)):
         with pytest.raises(ArtifactError, match=rf"a\.PHN: its last segment is {SEGMENTS[kept - 1][0]}, .* truncated"):
             read_phn(saved(tmp_path, "".join(lines[:kept]), "a.PHN"), total)
+
+
+def test_a_transcription_without_its_first_lines_is_noticed(tmp_path: Path) -> None:
+    total, lines = sum(length for _, length in SEGMENTS), phn_text().splitlines(keepends=True)
+    for cut in range(1, len(lines)):
+        begin = sum(length for _, length in SEGMENTS[:cut])
+        with pytest.raises(ArtifactError, match=rf"a\.PHN:1: begins at sample {begin}, expected 0, .* are missing"):
+            read_phn(saved(tmp_path, "".join(lines[cut:]), "a.PHN"), total)
 
 
 @pytest.mark.parametrize(("text", "samples"), [
@@ -234,6 +243,14 @@ def test_any_copy_of_timit(tmp_path: Path, options: dict) -> None:
     full = find_timit(train, test, "full")
     assert {u.speaker for u in full.test} == {"FAKS0", "MDAB0", "FDHC0", "FJRE0"}
     assert full.validation == []
+
+
+def test_a_copy_of_timit_may_be_made_of_links(tmp_path: Path) -> None:
+    write_timit(tmp_path)
+    whole = [u.name for u in find_timit(tmp_path / "TRAIN", tmp_path / "TEST", "core").train]
+    (tmp_path / "TRAIN/DR8").rename(tmp_path / "eighth")
+    (tmp_path / "TRAIN/DR8").symlink_to(tmp_path / "eighth")
+    assert [u.name for u in find_timit(tmp_path / "TRAIN", tmp_path / "TEST", "core").train] == whole
 
 
 def test_the_original_is_taken_before_what_was_made_of_it(tmp_path: Path) -> None:

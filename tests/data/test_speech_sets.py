@@ -92,8 +92,12 @@ def test_every_layout(tmp_path: Path, name: str, layout: str, no_folders_of_the_
     WRITERS[name, layout](tmp_path, "")
     data = load(name, tmp_path, validation=0.5)
     assert data.provenance["layout"] == layout
-    assert data.provenance["kind"] == ("real" if layout == "timit" else "stand-in")
-    assert (data.provenance["missing"] == "") == (layout == "timit" and name != "vad")
+    assert data.provenance["kind"] == ("subset" if layout == "timit" else "stand-in")
+    speakers = {"timit": "train has 2 groups instead of 462", "phone_pack": "train has 2 groups instead of 58"}.get(
+        layout, "train has 2 groups instead of 4"
+    )
+    assert f"By count not what was published: {speakers}" in data.provenance["missing"]
+    assert data.provenance["missing"].startswith(data.spec.layouts[layout].missing)
     for part in ("train", "validation", "test"):
         x, y = getattr(data, f"x_{part}"), getattr(data, f"y_{part}")
         assert x.shape == (len(y), *SHAPES[name])
@@ -229,7 +233,11 @@ def edited(arrays: dict[str, np.ndarray], **changes: object) -> dict[str, np.nda
         ({"is_test": np.zeros(3, np.uint8)}, "do not go together"),
         ({"speaker": None}, "is not a pack of sounds"),
         ({"phones": np.array(["aa", "sil", "xx"])}, "is not a pack of phones: phones ['xx'] are not known"),
-        ({"seg_phone": np.full(16, 3)}, "phones 3 are not known"),
+        ({"offsets": np.array([], np.uint32)}, "offsets has shape [0], expected [n], at least 2"),
+        ({"offsets": np.array([0])}, "offsets has shape [1], expected [n], at least 2"),
+        ({"offsets": np.array(0)}, "offsets has shape [], expected [n], at least 2"),
+        ({"seg_phone": np.full(16, 3)}, "seg_phone is in 3 … 3, expected 0 … 2"),
+        ({"seg_phone": np.tile([1, 0, -1, 1], 4)}, "seg_phone is in -1 … 1, expected 0 … 2"),
         ({"seg_utt": np.repeat([0, 1, 3, 2], 4)}, "not in the order of its utterances"),
         ({"seg_utt": np.repeat([0, 1, 2, 2], 4)}, "not in the order of its utterances"),
         ({"seg_end": np.tile([1600, 2400, 3400, 4299], 4)}, "do not tile its utterances"),
@@ -314,6 +322,21 @@ def test_copies_of_a_noise_count_once(tmp_path: Path) -> None:
     assert len(noises[0].samples) == -(-3200 * 8000 // 19980)
 
 
+def test_pieces_of_a_noise_are_one(tmp_path: Path) -> None:
+    write_noises(tmp_path, 3, 8000)
+    pieces = [sound(70 + k, 500) for k in range(3)]
+    for k, ending in enumerate(("wav", "WAV", "wav")):
+        (tmp_path / f"babble_{k:02}.{ending}").write_bytes(riff_bytes(pieces[k], 8000))
+    (tmp_path / "more/babble_00.wav").write_bytes(riff_bytes(sound(80, 500), 8000))
+    noises = {noise.name: noise.samples for noise in vad.read_noises(tmp_path, 8000)}
+    assert sorted(noises) == ["babble", "more/babble", "more/noise0.wav", "noise1.WAV", "noise2.wav"]
+    np.testing.assert_array_equal(noises["babble"], np.concatenate(pieces))
+    for name in ("noise1.WAV", "noise2.wav", "more/noise0.wav", "more/babble_00.wav"):
+        (tmp_path / name).unlink()
+    with pytest.raises(ArtifactError, match=r"holds 1 different recordings .* count as pieces of one"):
+        vad.read_noises(tmp_path, 8000)
+
+
 def test_noises_that_will_not_do(tmp_path: Path) -> None:
     write_digits(tmp_path / "recordings")
     write_noises(tmp_path / "noise", 2)
@@ -369,7 +392,7 @@ if (SHARED / "vad.npz").is_file() and (SHARED / "timit_standin.npz").is_file():
     def test_shared_packs(name: str) -> None:
         data = load(name, SHARED, validation=0.1)
         spec = data.spec
-        expected = spec.splits_of(data.provenance["layout"])
+        expected = spec.splits_of(data.provenance["layout"], {})
         assert {part: len(each) for part, each in groups(name, SHARED).items()} == expected
         assert all(file["published"] for file in data.provenance["files"].values())
         if name == "vad":

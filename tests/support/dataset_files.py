@@ -107,10 +107,13 @@ def python2_pickle(content: Mapping[bytes, Any]) -> bytes:
     return b"\x80\x02}(" + pairs + b"u."
 
 
-def cifar10_batch(x: np.ndarray, y: np.ndarray, **changes: Any) -> dict[bytes, Any]:
-    """Returns the content of one batch of CIFAR-10's Python version; a change to None leaves a key out."""
+def cifar10_batch(x: np.ndarray, y: np.ndarray, name: str = "test_batch", **changes: Any) -> dict[bytes, Any]:
+    """Returns the content of one file of CIFAR-10's Python version; a change to None leaves a key out."""
+    number = name.removeprefix("data_batch_")
     content = {
-        b"batch_label": b"training batch 1 of 5",
+        b"batch_label": b"testing batch 1 of 1"
+        if name == "test_batch"
+        else b"training batch %s of 5" % number.encode(),
         b"labels": [int(label) for label in y],
         b"data": cifar_rows(x),
         b"filenames": [b"image_%05d.png" % i for i in range(len(x))],
@@ -124,17 +127,17 @@ def write_cifar10(folder: Path, *, python: bool, seed: int = 0) -> dict[str, tup
     batches = {name: images(2 + k, seed + k) for k, name in enumerate(CIFAR10_BATCHES)}
     for name, (x, y) in batches.items():
         if python:
-            (folder / name).write_bytes(python2_pickle(cifar10_batch(x, y)))
+            (folder / name).write_bytes(python2_pickle(cifar10_batch(x, y, name)))
         else:
             (folder / f"{name}.bin").write_bytes(np.concatenate([y[:, None], cifar_rows(x)], 1).tobytes())
     return batches
 
 
-def cifar100_file(x: np.ndarray, fine: np.ndarray, coarse: np.ndarray) -> dict[bytes, Any]:
+def cifar100_file(x: np.ndarray, fine: np.ndarray, coarse: np.ndarray, name: str) -> dict[bytes, Any]:
     """Returns the content of a file of CIFAR-100's Python version."""
     return {
         b"filenames": [b"image_%05d.png" % i for i in range(len(x))],
-        b"batch_label": b"training batch 1 of 1",
+        b"batch_label": b"%sing batch 1 of 1" % name.encode(),
         b"fine_labels": [int(label) for label in fine],
         b"coarse_labels": [int(label) for label in coarse],
         b"data": cifar_rows(x),
@@ -149,7 +152,7 @@ def write_cifar100(folder: Path, *, python: bool) -> dict[str, tuple[np.ndarray,
         x, fine = images(count, seed, 100)
         parts[name] = x, fine, coarse = x, fine, images(count, seed + 5, 20)[1]
         if python:
-            (folder / name).write_bytes(python2_pickle(cifar100_file(x, fine, coarse)))
+            (folder / name).write_bytes(python2_pickle(cifar100_file(x, fine, coarse, name)))
         else:
             rows = np.concatenate([coarse[:, None], fine[:, None], cifar_rows(x)], 1)
             (folder / f"{name}.bin").write_bytes(rows.tobytes())

@@ -16,7 +16,7 @@ from tncompile.data.spec import DatasetSpec
 from tncompile.errors import ArtifactError
 from tncompile.ir.tensors import read_tensors, write_tensors
 
-FORMAT = 1
+FORMAT = 2
 """Version of what readers make of files: raised when one makes something else, so that older copies are not used."""
 
 KIND = "dataset"

@@ -17,8 +17,8 @@ from tncompile.data.cache import prepared_path, read_prepared, write_prepared
 from tncompile.data.contrast import stretched
 from tncompile.data.files import Found, files_in, find_files
 from tncompile.data.layouts import LAYOUTS
-from tncompile.data.parts import Part, Parts, Source, named_parts
-from tncompile.data.spec import DataFile, DatasetSpec, chosen_options, load_spec
+from tncompile.data.parts import Part, Parts, Source, counted, named_parts
+from tncompile.data.spec import DataFile, DatasetSpec, Kind, Layout, chosen_options, load_spec
 from tncompile.data.split import hold_out
 from tncompile.errors import ArtifactError, ConfigError
 from tncompile.ir.io import read_bytes
@@ -63,7 +63,10 @@ def load_dataset(config: DataConfig, reporter: Reporter | None = None) -> Datase
     spec = load_spec(config)
     whole = config.validation > 0  # which images are held out is known only once all are there
     limits = None if whole else config.train_limit, config.test_limit
-    parts, provenance = read_parts(spec, *find_chosen(spec, config), limits, reporter)
+    found, options = find_chosen(spec, config)
+    parts, provenance = read_parts(spec, found, options, limits, reporter)
+    if provenance["kind"] != found.layout.kind:
+        _say(reporter, f"{spec.title} in {found.folder}: {provenance['missing']} Results say {provenance['kind']!r}")
     train, validation = parts.train, parts.validation
     if config.validation == 0:
         validation = _chosen(train, np.zeros(len(train.y), bool))
@@ -132,8 +135,9 @@ def read_parts(
             return read_prepared(path)
         except ArtifactError as error:
             _say(reporter, f"{error}; it is made again")
-    # Sounds are read whole, whatever the limits.
-    kept = found.layout.slow and (limits == (None, None) or spec.front_end is not None)
+    if spec.front_end is not None:
+        limits = None, None  # sounds are read whole
+    kept = found.layout.slow and limits == (None, None)
     if kept:
         path = prepared_path(spec, found, options, to_write=True)
     parts, provenance = read_original(spec, found, options, limits, reporter)
@@ -177,7 +181,34 @@ def read_original(
                 + (f", and so are {len(shared) - 1} more" if len(shared) > 1 else "")
                 + "; each group must be in one part only, or the accuracy says nothing"
             )
-    return Parts(**checked), provenance
+    parts = Parts(**checked)
+    # What is as long as its limit may go on behind it.
+    whole = {"train": len(parts.train.y) != train_limit, "validation": True, "test": len(parts.test.y) != test_limit}
+    expected = spec.splits_of(found.name, options)
+    counts = {name: counted(checked[name], spec.counted) if name in checked else 0 for name in expected if whole[name]}
+    return parts, provenance | known_by_count(found.layout, counts, expected, spec.counted)
+
+
+def known_by_count(layout: Layout, counts: Mapping[str, int], expected: Mapping[str, int], what: str) -> dict[str, str]:
+    """Returns of which kind files are, and what they lack, after a look at how much they hold.
+
+    Files in a form of the very data set of which a part holds fewer images than it should are a `subset` of it; where a
+    part holds more, they are something else, a `stand-in`.
+
+    Args:
+        layout: their description.
+        counts: what the parts hold, of which that is known.
+        expected: what they hold if the files are what their description says.
+        what: is counted.
+    """
+    other = {part: count for part, count in counts.items() if count != expected[part]}
+    if not other:
+        return {"kind": layout.kind, "missing": layout.missing}
+    kind: Kind = layout.kind
+    if kind in ("real", "jpeg copy"):
+        kind = "stand-in" if any(count > expected[part] for part, count in other.items()) else "subset"
+    figures = ", ".join(f"{part} has {count:,} {what} instead of {expected[part]:,}" for part, count in other.items())
+    return {"kind": kind, "missing": f"{layout.missing} By count not what was published: {figures}.".strip()}
 
 
 def shared_groups(one: Part, other: Part) -> list[str]:

@@ -149,13 +149,27 @@ def _exact(folder: Path, name: str, any_case: bool) -> Path | None:
 def files_in(path: Path) -> list[Path]:
     """Returns a file itself, or all files in a folder and those below it, in the order of their names.
 
+    Links count as what they lead to, as they do for whoever opens a file by its name. One that leads back to a folder
+    above it is left out: all that lies there is listed anyway.
+
     Raises:
         ArtifactError: a folder cannot be read.
     """
-    if path.is_file():
-        return [path]
+    return [path] if path.is_file() else sorted(_files_below(path, frozenset()))
 
-    def refuse(error: OSError) -> None:
-        raise ArtifactError(f"{error.filename}: cannot be read: {error.strerror}; check the path") from error
 
-    return sorted(Path(folder, name) for folder, _, names in os.walk(path, onerror=refuse) for name in names)
+def _files_below(folder: Path, above: frozenset[str]) -> Iterator[Path]:
+    """Yields the files in a folder and those below it, unless it is one of those above."""
+    real = os.path.realpath(folder)
+    if real in above:
+        return
+    try:
+        names = os.listdir(folder)
+    except OSError as error:
+        raise ArtifactError(f"{folder}: cannot be read: {error.strerror}; check the path") from error
+    for name in names:
+        path = folder / name
+        if os.path.isdir(path):
+            yield from _files_below(path, above | {real})
+        else:
+            yield path

@@ -17,8 +17,8 @@ from tncompile.config.yaml import KeyPath
 from tncompile.data.cache import prepared_path, read_prepared, write_prepared
 from tncompile.data.dataset import find_chosen, read_original, shared_groups
 from tncompile.data.files import Found, find_files
-from tncompile.data.parts import Part, Parts, named_parts
-from tncompile.data.spec import DatasetSpec, Description, load_description, load_spec
+from tncompile.data.parts import Part, Parts, counted, named_parts
+from tncompile.data.spec import DatasetSpec, Description, load_description, load_spec, yaml_text
 from tncompile.data.split import hold_out
 from tncompile.errors import ArtifactError
 from tncompile.reporter import Reporter
@@ -132,8 +132,8 @@ def describe(config: DataConfig) -> dict[str, Any]:
     figures["options"] = [
         {
             "option": name,
-            "default": _yaml(option.default),
-            "choices": ", ".join(map(_yaml, option.choices)),
+            "default": yaml_text(option.default),
+            "choices": ", ".join(map(yaml_text, option.choices)),
             "meaning": option.description,
         }
         for name, option in described.options.items()
@@ -147,10 +147,6 @@ def describe(config: DataConfig) -> dict[str, Any]:
         for file in described.downloads
     ]
     return figures
-
-
-def _yaml(value: Any) -> str:
-    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def prepare(config: DataConfig, reporter: Reporter) -> dict[str, Any]:
@@ -169,7 +165,8 @@ def prepare(config: DataConfig, reporter: Reporter) -> dict[str, Any]:
     return {
         "name": spec.name,
         "layout": found.name,
-        "kind": found.layout.kind,
+        "kind": provenance["kind"],
+        "missing": provenance["missing"],
         "folder": str(found.folder),
         **{f"{part}_images": len(each.y) for part, each in named_parts(parts).items()},
         "prepared": str(path),
@@ -203,7 +200,7 @@ def verify_dataset(config: DataConfig, reporter: Reporter) -> list[dict[str, str
     for name, file in provenance["files"].items():
         add(f"file {name}", *_file_verdict(file))
     add("read", "OK", ", ".join(f"{part} {len(each.y):,} images" for part, each in named_parts(parts).items()))
-    for check, verdict, detail in _checks(spec, found, config, parts):
+    for check, verdict, detail in _checks(spec, found, options, parts):
         add(check, verdict, detail)
     path = prepared_path(spec, found, options)
     if path.is_file():
@@ -213,22 +210,27 @@ def verify_dataset(config: DataConfig, reporter: Reporter) -> list[dict[str, str
 
 def _file_verdict(file: dict[str, Any]) -> tuple[Verdict, str]:
     if "files" in file:
-        return "note", f"{file['files']:,} files, SHA-256 {file['sha256']} of {file['of']}; none is published"
+        return (
+            "note",
+            f"{file['files']:,} files, SHA-256 {file['sha256']} of {file['of']}; none to compare it with is known",
+        )
     if file["published"] is None:
-        return "note", f"SHA-256 {file['sha256']}; none is published"
+        return "note", f"SHA-256 {file['sha256']}; none to compare it with is known of the file in this form"
     if file["published"]:
         return "OK", "has the published checksum"
     return "wrong", f"has SHA-256 {file['sha256']}, which is not that of the published file; get it again"
 
 
-def _checks(spec: DatasetSpec, found: Found, config: DataConfig, parts: Parts) -> Iterator[tuple[str, Verdict, str]]:
+def _checks(
+    spec: DatasetSpec, found: Found, options: dict[str, Any], parts: Parts
+) -> Iterator[tuple[str, Verdict, str]]:
     """Yields what else is checked of parts that could be read."""
     named = named_parts(parts)
-    expected = spec.splits_of(found.name)
+    expected = spec.splits_of(found.name, options)
     for part, each in named.items():
-        count = len(each.y) if spec.counted == "images" else len(set(_groups(each)))
+        count = counted(each, spec.counted)
         says = f"{count:,} {spec.counted}"
-        if config.options or part not in expected:
+        if part not in expected:
             yield f"count of {part}", "note", f"{says}; the description has none to compare with"
         else:
             right = count == expected[part]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from jaxtyping import Integer, Shaped, UInt
@@ -83,6 +83,11 @@ def named_parts(parts: Parts) -> dict[str, Part]:
     """Returns the parts that there are, by name."""
     shipped = {} if parts.validation is None else {"validation": parts.validation}
     return {"train": parts.train, **shipped, "test": parts.test}
+
+
+def counted(part: Part, what: Literal["images", "groups"]) -> int:
+    """Returns how many images a part has, or how many groups; an image without one is a group."""
+    return len(part.y) if what == "images" or part.group is None else len(np.unique(part.group))
 
 
 Reader = Callable[[Source], Parts]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
 from pydantic import Field, model_validator
@@ -64,6 +64,9 @@ class Option(Config):
 
     default: Any = Field(description="value where the experiment says nothing; another one has the same type")
     choices: tuple[Any, ...] = Field(default=(), description="all values, if there are only these")
+    splits: dict[str, dict[str, int]] = Field(
+        default={}, description="figures of each part by the option's value as YAML has it, where they depend on it"
+    )
     description: str = Field(description="what it is for")
 
 
@@ -144,14 +147,30 @@ class DatasetSpec(Description):
         for where, splits in {
             "splits": self.splits,
             **{n: x.splits for n, x in self.layouts.items() if x.splits},
+            **{f"{n}: {value}": x for n, option in self.options.items() for value, x in option.splits.items()},
         }.items():
             if set(splits) - {"validation"} != {"train", "test"}:
                 raise ValueError(f"{where}: must be train and test, and may have validation, got {sorted(splits)}")
+        for name, option in self.options.items():
+            for where, layout in self.layouts.items():
+                if option.splits and layout.splits and name not in layout.fixed:
+                    raise ValueError(
+                        f"{where}: has splits of its own, so fixed must name {name}, which has some as well"
+                    )
         return self
 
-    def splits_of(self, layout: str) -> dict[str, int]:
-        """Returns how many images the parts have in a layout."""
-        return self.layouts[layout].splits or self.splits
+    def splits_of(self, layout: str, options: Mapping[str, Any]) -> dict[str, int]:
+        """Returns how many images, or groups if these are counted, the parts have in a layout with options."""
+        splits = self.layouts[layout].splits or self.splits
+        for name, value in options.items():
+            if name not in self.layouts[layout].fixed:
+                splits = self.options[name].splits.get(yaml_text(value), splits)
+        return splits
+
+
+def yaml_text(value: Any) -> str:
+    """Returns a value of an option as YAML has it."""
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def load_description(name: str) -> Description:

@@ -38,11 +38,17 @@ def read_cifar_binary(source: Source) -> Parts:
 def read_cifar_python(source: Source) -> Parts:
     """Returns the images of the Python version: all files but the last are for training, the last is for testing.
 
+    Which of them a file is stands in it as well, and must be right if it does: `training batch 2 of 5`, for example, or
+    `testing batch 1 of 1`.
+
     Options:
         label: key of the classes, `labels` by default.
     """
     key = source.options.get("label", "labels")
-    return _parts(source, lambda path: _pickled(source.spec, path, key))
+    training = len(source.paths) - 1
+    names = [*(f"training batch {k} of {training}" for k in range(1, training + 1)), "testing batch 1 of 1"]
+    named = dict(zip(source.paths, names, strict=True))
+    return _parts(source, lambda path: _pickled(source.spec, path, key, named[path]))
 
 
 def _parts(source: Source, read: Callable[[Path], Batch]) -> Parts:
@@ -85,7 +91,7 @@ def _classes(spec: DatasetSpec, path: Path, y: Integer[np.ndarray, " n"]) -> Int
     return y
 
 
-def _pickled(spec: DatasetSpec, path: Path, key: str) -> Batch:
+def _pickled(spec: DatasetSpec, path: Path, key: str, name: str) -> Batch:
     content = _unpickle(path)
     if not isinstance(content, dict):
         raise ArtifactError(f"{path}: holds a {type(content).__name__}, expected a dictionary; it is no batch of CIFAR")
@@ -95,6 +101,13 @@ def _pickled(spec: DatasetSpec, path: Path, key: str) -> Batch:
         raise ArtifactError(
             f"{path}: has no {missing[0]}, only {', '.join(map(str, keyed)) or 'nothing'}; it is no batch of "
             f"{spec.title}"
+        )
+    says = keyed.get("batch_label", name)
+    says = says.decode("latin-1") if isinstance(says, bytes) else says
+    if says != name:
+        raise ArtifactError(
+            f"{path}: says that it is {str(says)[:80]!r}, expected {name!r}; it is another file under this name, get "
+            "the files again"
         )
     pixels, y = keyed["data"], keyed[key]
     row = int(np.prod(spec.in_shape))

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from tncompile.data.files import files_in
 from tncompile.data.parts import Part, Parts, Source
 from tncompile.data.readers.pictures import EVERY, mixed, opened, resized
 from tncompile.errors import ArtifactError
@@ -35,9 +36,9 @@ def list_pictures(folder: Path) -> list[Picture]:
     for place in sorted(_entries(folder)):
         if not place.is_dir():
             raise ArtifactError(f"{place}: lies beside the classes' folders; put it into one of them, or elsewhere")
-        for path in sorted(place.rglob("*")):
+        for path in files_in(place):
             inside = path.relative_to(place)
-            if path.is_dir() or any(map(_hidden, inside.parts)):
+            if any(map(_hidden, inside.parts)):
                 continue
             if path.suffix.lower() not in ENDINGS:
                 raise ArtifactError(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -20,6 +21,11 @@ from tncompile.ir.io import read_bytes
 HEADER = ("Filename", "Width", "Height", "Roi.X1", "Roi.Y1", "Roi.X2", "Roi.Y2", "ClassId")
 
 TEST_LABELS = "GT-final_test.csv"
+
+
+_BETWEEN = rb"(?:\s|#[^\r\n]*[\r\n])+"
+_PPM = re.compile(rb"P6" + _BETWEEN + rb"\d+" + _BETWEEN + rb"\d+" + _BETWEEN + rb"(\d+)\s")
+"""Header of a binary PPM: width, height, and the largest value, with remarks between them."""
 
 
 class _Row(NamedTuple):
@@ -65,7 +71,14 @@ def read_gtsrb(source: Source) -> Parts:
         rows += found
     order = mixed([f"{row.label:05}/{row.path.name}" for row in rows])
     rows, tracks = [rows[i] for i in order], np.array([tracks[i] for i in order])
-    test_rows = _table(_test_labels(source.folder, testing), testing)
+    test_labels = _test_labels(source.folder, testing)
+    test_rows = _table(test_labels, testing)
+    for row in test_rows:
+        if not 0 <= row.label < source.spec.classes:
+            raise ArtifactError(
+                f"{test_labels}: says that {row.path.name} is of class {row.label}, expected 0 … "
+                f"{source.spec.classes - 1}; get the file again"
+            )
     _none_beside(testing, test_rows)
     rows, test_rows = rows[: source.train_limit], test_rows[: source.test_limit]
     total = len(rows) + len(test_rows)
@@ -110,7 +123,16 @@ def _table(path: Path, folder: Path) -> list[_Row]:
             else "; get the file again"
         )
         raise ArtifactError(f"{path}: starts with {starts[:200]}, expected {';'.join(HEADER)}{hint}")
-    return [_row(path, number, line, folder) for number, line in enumerate(lines[1:], 2)]
+    rows, first = [], {}
+    for number, line in enumerate(lines[1:], 2):
+        row = _row(path, number, line, folder)
+        if first.setdefault(row.path.name, number) != number:
+            raise ArtifactError(
+                f"{path}: line {number}: names {row.path.name}, as line {first[row.path.name]} does, expected each "
+                "image once; get the file again"
+            )
+        rows.append(row)
+    return rows
 
 
 def _row(path: Path, number: int, line: Sequence[str], folder: Path) -> _Row:
@@ -142,6 +164,25 @@ def _none_beside(folder: Path, rows: Sequence[_Row]) -> None:
         )
 
 
+def _check_ppm(row: _Row) -> None:
+    """Refuses a PPM image that Pillow reads, but not as it was taken: of another range, or with more behind it.
+
+    Raises:
+        ArtifactError: it is such an image.
+    """
+    content = read_bytes(row.path)
+    header = _PPM.match(content)
+    if header is None or int(header[1]) != 255:
+        found = "another header" if header is None else f"pixels up to {int(header[1])}"
+        raise ArtifactError(f"{row.path}: has {found}, expected a binary PPM with pixels up to 255; get the file again")
+    expected = header.end() + 3 * row.width * row.height
+    if len(content) != expected:
+        raise ArtifactError(
+            f"{row.path}: has {len(content)} bytes, expected {expected} for {row.width}×{row.height} pixels; get the "
+            "file again"
+        )
+
+
 def _images(source: Source, rows: Sequence[_Row], before: int, total: int) -> UInt8[np.ndarray, "n y x channels"]:
     width, height, channels = source.spec.in_shape
     out = np.empty((len(rows), height, width, channels), np.uint8)
@@ -152,6 +193,7 @@ def _images(source: Source, rows: Sequence[_Row], before: int, total: int) -> UI
                     f"{row.path}: has {image.width}×{image.height} pixels ({image.mode}), its table says "
                     f"{row.width}×{row.height} in colour; get the files again"
                 )
+            _check_ppm(row)
             if source.options["crop"] == "roi":
                 image = image.crop((row.left, row.top, row.right + 1, row.bottom + 1))
             out[i] = resized(image, width, height, "bilinear")

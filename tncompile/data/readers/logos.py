@@ -20,6 +20,9 @@ from tncompile.ir.io import read_bytes
 MARGIN = 1.16
 """Side of the square that is cut out, over the longer side of the logo's box."""
 
+BEYOND = 1
+"""So far may a logo's box reach beyond its photograph [pixel]: whether their makers count from 0 or 1 differs."""
+
 NO_LOGO = "no-logo"
 
 NONE = "none"
@@ -42,6 +45,7 @@ class _Cut:
         label: class.
         box: of the logo: left, top, right, bottom, the last two outside [pixel]; None: a square anywhere, which
             follows from the name.
+        where: file and line of the box, for messages.
     """
 
     photo: Path
@@ -49,6 +53,7 @@ class _Cut:
     group: str
     label: int
     box: tuple[int, int, int, int] | None
+    where: str
 
 
 def read_flickr_logos32(source: Source) -> Parts:
@@ -61,8 +66,12 @@ def read_flickr_logos32(source: Source) -> Parts:
         S. Romberg, L. Garcia Pueyo, R. Lienhart, R. van Zwol 2011, "Scalable logo recognition in real-world images",
         ICMR; the data set's page, http://www.multimedia-computing.de/flickrlogos/, and `README.txt` in its archive.
     """
-    lists = {name: source.path(i) for i, name in enumerate(("trainset", "valset", "testset"))}
-    cuts = {name: _cuts32(source, path) for name, path in lists.items()}
+    named: dict[str, str] = {}  # what is not for testing, by list and line; who is in both is told later, part by part
+    cuts = {
+        "trainset": _cuts32(source, source.path(0), named),
+        "valset": _cuts32(source, source.path(1), named),
+        "testset": _cuts32(source, source.path(2), {}),
+    }
     together = source.options["train"] == "trainvalset"
     chosen = {
         "train": cuts["trainset"] + cuts["valset"] * together,
@@ -72,7 +81,8 @@ def read_flickr_logos32(source: Source) -> Parts:
     return _parts(source, chosen)
 
 
-def _cuts32(source: Source, path: Path) -> list[_Cut]:
+def _cuts32(source: Source, path: Path, named: dict[str, str]) -> list[_Cut]:
+    """Returns the logos of the photographs in a list, which must not be named yet, and notes where they are named."""
     classes = {name.casefold(): i for i, name in enumerate(source.spec.class_names)}
     found = []
     for number, line in enumerate(_lines(path), 1):
@@ -90,8 +100,14 @@ def _cuts32(source: Source, path: Path) -> list[_Cut]:
                 f"{where}: there is no {source.folder / 'classes' / 'jpg' / name / file}; get the files again"
             )
         group, label = f"{name.casefold()}/{file}", classes[name.casefold()]
+        place = f"line {number} of {path.name}"
+        if named.setdefault(group, place) != place:
+            raise ArtifactError(
+                f"{where}: names {name},{file}, as {named[group]} does, expected each photograph once; get the files "
+                "again"
+            )
         if name.casefold() == NO_LOGO:
-            found.append(_Cut(photo=photo, name=group, group=group, label=label, box=None))
+            found.append(_Cut(photo=photo, name=group, group=group, label=label, box=None, where=where))
             continue
         boxes = locate(source.folder, f"classes/masks/{name}/{file}.bboxes.txt", any_case=True)
         if boxes is None:
@@ -100,13 +116,14 @@ def _cuts32(source: Source, path: Path) -> list[_Cut]:
                 "files again"
             )
         found += [
-            _Cut(photo=photo, name=f"{group}/{i}", group=group, label=label, box=box)
-            for i, box in enumerate(_boxes32(boxes))
+            _Cut(photo=photo, name=f"{group}/{i}", group=group, label=label, box=box, where=f"{boxes}: line {line}")
+            for i, (line, box) in enumerate(_boxes32(boxes))
         ]
     return found
 
 
-def _boxes32(path: Path) -> list[tuple[int, int, int, int]]:
+def _boxes32(path: Path) -> list[tuple[int, tuple[int, int, int, int]]]:
+    """Returns the boxes in a file, each with its line."""
     lines = _lines(path)
     if not lines or lines[0].split() != ["x", "y", "width", "height"]:
         raise ArtifactError(
@@ -120,7 +137,7 @@ def _boxes32(path: Path) -> list[tuple[int, int, int, int]]:
             raise ArtifactError(f"{path}: line {number}: {line[:80]!r} is not four whole numbers") from error
         if width < 1 or height < 1:
             raise ArtifactError(f"{path}: line {number}: a box of {width}×{height} pixels, expected 1×1 at least")
-        boxes.append((x - 1, y - 1, x - 1 + width, y - 1 + height))  # its first pixel is (1, 1)
+        boxes.append((number, (x - 1, y - 1, x - 1 + width, y - 1 + height)))  # its first pixel is (1, 1)
     if not boxes:
         raise ArtifactError(f"{path}: holds no box; get the files again")
     return boxes
@@ -138,7 +155,7 @@ def read_flickr_logos27(source: Source) -> Parts:
     """
     photos, training, query = source.path(0), source.path(1), source.path(2)
     classes = {name: i for i, name in enumerate(source.spec.class_names)}
-    boxes: dict[tuple[str, str], dict[tuple[int, int, int, int], None]] = {}
+    boxes: dict[tuple[str, str], dict[tuple[int, int, int, int], str]] = {}
     for number, line in enumerate(_lines(training), 1):
         where, fields = f"{training}: line {number}", line.split()
         try:
@@ -149,7 +166,7 @@ def read_flickr_logos27(source: Source) -> Parts:
         if name not in classes or name == NONE:
             raise ArtifactError(f"{where}: {name!r} is none of the classes of {source.spec.title}; get the file again")
         if right > left and bottom > top:  # lines repeat: the six subsets are nested
-            boxes.setdefault((name, file), {})[left, top, right, bottom] = None
+            boxes.setdefault((name, file), {}).setdefault((left, top, right, bottom), where)
     for number, line in enumerate(_lines(query), 1):
         file, tab, name = line.partition("\t")
         file, name = file.strip(), name.strip()
@@ -163,10 +180,10 @@ def read_flickr_logos27(source: Source) -> Parts:
             photo = locate(photos, file) if Path(file).name == file else None
             if photo is None:
                 raise ArtifactError(f"{photos / file}: is missing, and a table names it; get the files again")
-            places: Sequence[Any] = list(boxes[name, file]) or [None] * NONE_SQUARES
+            places: Sequence[Any] = list(boxes[name, file].items()) or [(None, str(query))] * NONE_SQUARES
             chosen["test" if i % 4 == 3 else "train"] += [
-                _Cut(photo=photo, name=f"{name}/{file}/{k}", group=file, label=label, box=box)
-                for k, box in enumerate(places)
+                _Cut(photo=photo, name=f"{name}/{file}/{k}", group=file, label=label, box=box, where=where)
+                for k, (box, where) in enumerate(places)
             ]
     return _parts(source, chosen)
 
@@ -206,12 +223,16 @@ def _parts(source: Source, cuts: dict[str, list[_Cut]]) -> Parts:
 def _square(source: Source, cut: _Cut) -> UInt8[np.ndarray, "y x channels"]:
     width, height, _ = source.spec.in_shape
     with opened(cut.photo, ["JPEG"]) as image:
-        box = _anywhere(cut.name, image.width, image.height) if cut.box is None else _around(cut.box)
-        if box[0] >= image.width or box[1] >= image.height or box[2] <= 0 or box[3] <= 0:
-            raise ArtifactError(
-                f"{cut.photo}: has {image.width}×{image.height} pixels, its logo is said to be at {cut.box}; the two "
-                "are of different versions, get the files again"
-            )
+        if cut.box is None:
+            box = _anywhere(cut.name, image.width, image.height)
+        else:
+            left, top, right, bottom = cut.box
+            if min(left, top) < -BEYOND or right > image.width + BEYOND or bottom > image.height + BEYOND:
+                raise ArtifactError(
+                    f"{cut.where}: the logo is at {left} … {right}, {top} … {bottom}, outside {cut.photo} of "
+                    f"{image.width}×{image.height} pixels; the two are of different versions, get the files again"
+                )
+            box = _around(cut.box)
         return resized(square(image.convert("RGB"), box), width, height, "lanczos")
 
 

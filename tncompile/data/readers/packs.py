@@ -42,6 +42,12 @@ def read_jpeg_pack(source: Source) -> Parts:
             f"{path}: has {offsets.size} offsets, {y.size} labels and {n_train} training images, which do not go "
             "together; get the file again"
         )
+    if offsets[0] != 0 or offsets[-1] != len(scans) or (np.diff(offsets) <= 0).any():
+        raise ArtifactError(
+            f"{path}: offsets go from {offsets[0]} to {offsets[-1]}"
+            + (", and not always up" if (np.diff(offsets) <= 0).any() else "")
+            + f"; expected 0 to {len(scans)}, the length of scan_bytes, each above the one before; get the file again"
+        )
     train = slice(0, min(n_train, source.train_limit or n_train))
     test = slice(n_train, min(len(y), n_train + (source.test_limit or len(y))))
     total = train.stop + test.stop - test.start

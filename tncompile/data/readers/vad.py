@@ -33,7 +33,7 @@ ONE_IN = 5
 """One of so many noises, and one of so many speakers where the data do not say, is for testing, one for validation."""
 
 _DIGIT = re.compile(r"(\d_(\w+)_\d+)\.wav", re.IGNORECASE)
-_PIECE = re.compile(r"(.*)_\d\d")  # of a recording of noise that was cut up
+_PIECE = re.compile(r"(.*)_\d\d(?:\.wav)?", re.IGNORECASE)  # of a recording of noise that was cut up
 
 T = TypeVar("T")
 
@@ -128,16 +128,29 @@ def read_vad_pack(source: Source) -> Parts:
         Voice(files[i].removesuffix(".wav"), str(pack.arrays["source"][i]), partial(load, int(i)))
         for i in np.flatnonzero(speech)
     ]
-    pieces: dict[str, list[int]] = {}
-    for i in np.flatnonzero(~speech):
-        match = _PIECE.fullmatch(files[i])
-        pieces.setdefault(match[1] if match else files[i], []).append(int(i))
-    noises = [Noise(name, np.concatenate([sound(i) for i in which])) for name, which in pieces.items()]
+    noises = whole_noises((files[i], sound(int(i))) for i in np.flatnonzero(~speech))
     return _mixed(source, _by_speaker(voices, path), rate, _checked_noises(noises, path))
+
+
+def whole_noises(sounds: Iterable[tuple[str, Num[np.ndarray, " n"]]]) -> list[Noise]:
+    """Returns recordings of noise; pieces of one that was cut up, NAME_00, NAME_01 and so on, are one again.
+
+    They would otherwise be in several parts of the data set.
+
+    Args:
+        sounds: names, with .wav behind them or not, and samples, pieces in their order.
+    """
+    pieces: dict[str, list[np.ndarray]] = {}
+    for name, samples in sounds:
+        match = _PIECE.fullmatch(name)
+        pieces.setdefault(match[1] if match else name, []).append(samples)
+    return [Noise(name, np.concatenate(samples)) for name, samples in pieces.items()]
 
 
 def read_noises(folder: Path, rate: int) -> list[Noise]:
     """Returns the recordings in a folder and those below it, `.wav` in any case, each at a rate and only once.
+
+    Pieces of a recording in the same folder are one (`whole_noises`).
 
     Raises:
         ArtifactError: there are too few for three parts, or one cannot be read.
@@ -152,8 +165,8 @@ def read_noises(folder: Path, rate: int) -> list[Noise]:
             continue  # collections of noises hold copies, which would be in two parts
         seen.add(digest)
         samples = resample(audio.samples.astype(np.float32), audio.rate, rate)
-        out.append(Noise(path.relative_to(folder).as_posix(), samples))
-    return _checked_noises(out, folder)
+        out.append((path.relative_to(folder).as_posix(), samples))
+    return _checked_noises(whole_noises(out), folder)
 
 
 def deal(items: Iterable[T], name: Callable[[T], str]) -> dict[str, list[T]]:
@@ -186,7 +199,8 @@ def _checked_noises(noises: list[Noise], where: Path) -> list[Noise]:
     if len(noises) < len(PARTS):
         raise ArtifactError(
             f"{where}: holds {len(noises)} different recordings of noise, expected at least {len(PARTS)} .wav files, "
-            "so that training, validation and test have each their own"
+            "so that training, validation and test have each their own; NAME_00.wav, NAME_01.wav and so on count as "
+            "pieces of one"
         )
     for noise in noises:
         if not noise.samples.any():

@@ -51,6 +51,11 @@ class Pack:
             lengths = {name: len(arrays[name]) for name in keys}
         except Exception as error:  # NumPy, zipfile and lzma raise a dozen kinds on damaged files
             raise ArtifactError(f"{path}: is not a pack of sounds: {error}; get the file again") from error
+        if self.bounds.ndim != 1 or len(self.bounds) < 2:
+            raise ArtifactError(
+                f"{path}: offsets has shape {list(self.bounds.shape)}, expected [n], at least 2, the bounds of one "
+                "sound; get the file again"
+            )
         steps = np.diff(self.bounds)
         ends = self.bounds[[0, -1]].tolist()
         if (
@@ -84,8 +89,10 @@ def read_phone_pack(path: Path) -> Corpus:
         phones = [str(phone) for phone in pack.arrays["phones"]]
         owner, begin, end, phone = columns
         unknown = sorted(set(phones) - set(CLASSES))
-        if unknown or phone.max() >= len(phones):
-            raise ValueError(f"phones {unknown or phone.max()} are not known")
+        if unknown:
+            raise ValueError(f"phones {unknown} are not known")
+        if (phone < 0).any() or (phone >= len(phones)).any():
+            raise ValueError(f"seg_phone is in {phone.min()} … {phone.max()}, expected 0 … {len(phones) - 1}")
         if not (np.diff(owner) >= 0).all() or not np.array_equal(np.unique(owner), np.arange(len(pack.bounds) - 1)):
             raise ValueError("its segments are not in the order of its utterances")
         first = np.searchsorted(owner, np.arange(len(pack.bounds)))

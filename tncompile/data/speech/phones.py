@@ -90,8 +90,9 @@ class Segments(NamedTuple):
 def read_phn(path: Path, samples: int) -> Segments:
     """Returns the segments in a `.PHN` file: lines `begin end phone`, in samples, the end exclusive.
 
-    A last segment that ends behind the sound is cut there; what no segment covers has no label. TIMIT's transcriptions
-    begin and end with h#; of one that does not, the end must be that of the sound, up to `ROUNDING`.
+    The first segment begins with the sound. A last segment that ends behind the sound is cut there; what no segment
+    covers has no label. TIMIT's transcriptions begin and end with h#; of one that does not, the end must be that of the
+    sound, up to `ROUNDING`.
 
     Args:
         path: the file.
@@ -99,7 +100,7 @@ def read_phn(path: Path, samples: int) -> Segments:
 
     Raises:
         ArtifactError: a line is none of these, a label is unknown, segments overlap or leave a gap, they do not lie
-            within the sound, or the last ones are missing.
+            within the sound, or the first or last ones are missing.
 
     References:
         readme.doc on the corpus's disc: "beginning and ending silence regions are marked with h#".
@@ -128,6 +129,11 @@ def read_phn(path: Path, samples: int) -> Segments:
             )
         if begin[-1] >= end[-1]:
             raise ArtifactError(f"{path}:{number}: is {line!r}, expected an end behind its begin; get the file again")
+        if len(begin) == 1 and begin[0] != 0:
+            raise ArtifactError(
+                f"{path}:{number}: begins at sample {begin[0]}, expected 0, where the sound begins; the lines before "
+                "it are missing, get the file again"
+            )
     if not phones:
         raise ArtifactError(f"{path}: has no segments, expected lines 'begin end phone'; get the file again")
     marked = len(phones) > 1 and phones[-1] == "h#"
