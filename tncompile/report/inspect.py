@@ -284,10 +284,10 @@ def _model(path: Path) -> dict[str, Any]:
         for layer in meta["net"]["layers"]
         if (trinary := tensors.get(f"{layer['name']}/trinary")) is not None
     ]
-    return {
-        "models": [{"model": path.name, "trained": meta.get("trained"), "seed": meta.get("seed")}],
-        "weights": rows,
-    }
+    about = {"model": path.name, "trained": meta.get("trained"), "seed": meta.get("seed")}
+    if training := meta.get(workflow.TRAINING):
+        about |= {"learned": meta["data"]["name"], "kind": training["data"]["kind"], "accuracy": training["accuracy"]}
+    return {"models": [about], "weights": rows}
 
 
 def _describe(stage: Stage) -> dict[str, Any]:
