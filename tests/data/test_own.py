@@ -104,6 +104,7 @@ def test_a_photograph_is_turned_as_the_camera_notes(folder: Path) -> None:
 
 
 def test_links_are_followed(tmp_path: Path) -> None:
+    """Also one that leads back up, whose images are there already."""
     written = write_folder(tmp_path / "photos", {"train": ["a/1.png", "b/1.png"], "test": ["a/2.png", "b/2.png"]})
     other = write_folder(tmp_path / "other", {"kitten": ["3.png", "4.png"]}, seed=1)
     (tmp_path / "photos/train/a/more").symlink_to(tmp_path / "other/kitten")

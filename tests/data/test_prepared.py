@@ -124,6 +124,30 @@ def test_a_change_behind_a_link_is_seen(photos: Path, reads: list[str], tmp_path
     assert before.provenance["files"]["train"] != after.provenance["files"]["train"]
 
 
+def test_another_version_of_a_library_is_seen(
+    photos: Path, reads: list[str], store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    load("folder", photos, options=SIZE)
+    installed = cache.version
+    for k, library in enumerate(("pillow", "scipy", "kaldi-native-fbank")):
+        with monkeypatch.context() as patch:
+            patch.setattr(cache, "version", lambda name, new=library: "0.0" if name == new else installed(name))
+            load("folder", photos, options=SIZE)
+            assert len(reads) == len(prepared(store)) == k + 2
+    load("folder", photos, options=SIZE)
+    assert len(reads) == 4
+
+
+def test_a_library_need_not_be_installed(photos: Path, reads: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    def absent(name: str) -> str:
+        raise cache.PackageNotFoundError(name)
+
+    monkeypatch.setattr(cache, "version", absent)
+    load("folder", photos, options=SIZE)
+    load("folder", photos, options=SIZE)
+    assert reads == ["folder"]
+
+
 def test_a_change_at_once_is_seen(tmp_path: Path) -> None:
     """A file that keeps its size and changes right behind the reading must not give the old pixels."""
     for round in range(5):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import time
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,9 @@ from tncompile.ir.tensors import read_tensors, write_tensors
 FORMAT = 2
 """Version of what readers make of files: raised when one makes something else, so that older copies are not used."""
 
+LIBRARIES = ("pillow", "scipy", "kaldi-native-fbank")
+"""Libraries that decode, resample and transform: another version may make other pixels of the same files."""
+
 KIND = "dataset"
 
 CLOCK_STEP = 0.05
@@ -28,7 +32,8 @@ CLOCK_STEP = 0.05
 def prepared_path(spec: DatasetSpec, found: Found, options: dict[str, Any], *, to_write: bool = False) -> Path:
     """Returns the file in which the parts of a layout are kept, or would be.
 
-    Its name follows from the description, the options, and the names, sizes and times of change of all files.
+    Its name follows from the description, the options, the names, sizes and times of change of all files, and the
+    versions of the libraries that decode them.
 
     Args:
         spec: description of the data set.
@@ -59,9 +64,18 @@ def prepared_path(spec: DatasetSpec, found: Found, options: dict[str, Any], *, t
         "options": options,
         "folder": str(found.folder.resolve()),
         "files": files,
+        "libraries": {name: _version(name) for name in LIBRARIES},
     }
     key = hashlib.sha256(json.dumps(about, sort_keys=True).encode()).hexdigest()
     return cache_folder() / "prepared" / f"{spec.name}-{found.name}-{key[:24]}.safetensors"
+
+
+def _version(library: str) -> str | None:
+    """Returns the version of a library; None: it is not installed."""
+    try:
+        return version(library)
+    except PackageNotFoundError:
+        return None
 
 
 def write_prepared(path: Path, parts: Parts, provenance: dict[str, Any]) -> None:

@@ -132,7 +132,7 @@ def read_vad_pack(source: Source) -> Parts:
     return _mixed(source, _by_speaker(voices, path), rate, _checked_noises(noises, path))
 
 
-def whole_noises(sounds: Iterable[tuple[str, Num[np.ndarray, " n"]]]) -> list[Noise]:
+def whole_noises(sounds: Iterable[tuple[str, Num[np.ndarray, " _"]]]) -> list[Noise]:
     """Returns recordings of noise; pieces of one that was cut up, NAME_00, NAME_01 and so on, are one again.
 
     They would otherwise be in several parts of the data set.
