@@ -66,7 +66,7 @@ def test_prepare_verify_and_what_follows(photos: Path, cache: Path) -> None:
     (path,) = (cache / "prepared").iterdir()
     found = invoke("data", "prepare", "folder", *options, "--json", "--quiet")
     assert found.json | {"seconds": 0} == {
-        "name": "folder", "layout": "folder", "kind": "own", "folder": str(photos), "train_images": 6,
+        "name": "folder", "layout": "folder", "kind": "own", "missing": "", "folder": str(photos), "train_images": 6,
         "test_images": 1, "prepared": str(path), "bytes": path.stat().st_size, "seconds": 0,
     }  # fmt: skip
     assert found.err == ""
