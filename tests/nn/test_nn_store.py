@@ -152,6 +152,23 @@ def test_nan_names_its_layer(tmp_path: Path) -> None:
         load_model(tmp_path / "nan", build())
 
 
+@pytest.mark.parametrize(
+    ("tensor", "value", "message"),
+    [
+        ("conv1/trinary", 2, "layer conv1: trinary has the value 2, expected is between -1 and 1"),
+        ("conv1/hidden", -1.5, "layer conv1: hidden has the value -1.5, expected is between -1 and 1"),
+        ("transduction/weights", 1.25, "layer transduction: weights has the value 1.25, expected is between -1 and 1"),
+        ("conv0/std", -1, "layer conv0: std has the value -1, expected is at least 0"),
+    ],
+)
+def test_values_outside_their_range(tmp_path: Path, saved: Path, tensor: str, value: float, message: str) -> None:
+    meta, tensors = read_model(saved)
+    tensors[tensor].flat[-1] = value
+    write_tensors(tmp_path / "model", MODEL, tensors, meta)
+    with pytest.raises(ArtifactError, match=f"model: {message}"):
+        load_model(tmp_path / "model", build())
+
+
 def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(ArtifactError, match="cannot be written"):

@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from report.test_sheets import shown_texts
 from report.views import board
 from support.command_line import invoke
+from support.figures import assert_legible, shown_texts
 
 from tncompile.errors import ArtifactError, ConfigError
 from tncompile.report.curves import COLOURS, Run, read_runs
@@ -94,16 +94,7 @@ def test_every_number_is_drawn_and_no_text_is_cut_off_or_covered(shapes: list, t
             np.testing.assert_array_equal(curve.get_xdata(), np.arange(1, len(values) + 1))
             assert left < 1 and len(values) < right and low <= min(values) and max(values) <= high
             assert len(values) > 1 or curve.get_marker() == "o", "a single point has no line"
-    width, height = figure.canvas.get_width_height(physical=True)
-    boxes = []
-    for text in shown_texts(figure):
-        assert text.get_fontsize() >= 8, text
-        box = text.get_window_extent()
-        assert box.x0 >= 0 and box.y0 >= 0 and box.x1 <= width and box.y1 <= height, text
-        boxes.append((box.padded(-1), text))
-    for i, (box, text) in enumerate(boxes):
-        for other, beneath in boxes[:i]:
-            assert not box.overlaps(other), (text, beneath)
+    assert_legible(figure)
 
 
 def test_runs_have_colours_and_kinds_have_dashes(trained: Callable[..., Path]) -> None:

@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from matplotlib.text import Text
 from report.views import BOARDS, board, random_view
+from support.figures import assert_legible, shown_texts
 
 from tncompile.analysis.traffic import busiest_links
 from tncompile.errors import ArtifactError, ConfigError
@@ -36,35 +36,11 @@ def figure_of(view: BoardView, what: tuple[str, ...]) -> Figure:
         return figure
 
 
-def shown_texts(figure: Figure) -> list[Text]:
-    """Returns the texts on a figure, those of hidden axes and of ticks beyond an axis left out."""
-    found: list[Text] = list(figure.texts)
-    for axes in figure.axes:
-        found += axes.texts
-        if legend := axes.get_legend():
-            found += legend.get_texts()
-        if axes.axison:
-            for axis in (axes.xaxis, axes.yaxis):
-                low, high = sorted(axis.get_view_interval())
-                found += [t.label1 for t in axis.get_major_ticks() if low <= t.get_loc() <= high]
-                found.append(axis.label)
-    return [text for text in found if text.get_text().strip()]
-
-
 @pytest.mark.parametrize("name", BOARDS)
 def test_no_text_is_cut_off_covered_or_tiny(name):
     figure = figure_of(board(name), BOARD)
-    width, height = figure.canvas.get_width_height(physical=True)
-    boxes = []
-    for text in shown_texts(figure):
-        assert text.get_fontsize() >= 8, text
-        box = text.get_window_extent()
-        assert box.x0 >= 0 and box.y0 >= 0 and box.x1 <= width and box.y1 <= height, text
-        boxes.append((box.padded(-1), text))
-    assert len(boxes) > 30
-    for i, (box, text) in enumerate(boxes):
-        for other, beneath in boxes[:i]:
-            assert not box.overlaps(other), (text, beneath)
+    assert_legible(figure)
+    assert len(shown_texts(figure)) > 30
 
 
 @pytest.mark.parametrize("name", ["corner of a chip", "two small chips", "sixteen chips"])

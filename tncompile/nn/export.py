@@ -9,6 +9,9 @@ from tncompile.ir import LogicalLayer, LogicalNet, SpikeCounts, Transduction
 from tncompile.nn.float_network import FloatNetwork
 from tncompile.nn.network import Network, nonfinite
 
+_RANGES = {"weights": (-1, 1), "hidden": (-1, 1), "trinary": (-1, 1), "std": (0, np.inf)}
+"""Least and greatest value of a tensor of a network for a chip."""
+
 
 def export_network(network: Network, name: str, spike_counts: SpikeCounts | None = None) -> LogicalNet:
     """Returns the network as plain arrays, with nothing folded or rounded yet.
@@ -19,9 +22,9 @@ def export_network(network: Network, name: str, spike_counts: SpikeCounts | None
         spike_counts: what `Network.spike_counts` counted on sample images, if anybody did.
 
     Raises:
-        ArtifactError: a tensor is not finite.
+        ArtifactError: a tensor is not finite, or outside its range.
     """
-    check_finite(network)
+    check_tensors(network)
     first = network.transduction
     return LogicalNet(
         name=name,
@@ -47,8 +50,8 @@ def export_network(network: Network, name: str, spike_counts: SpikeCounts | None
     )
 
 
-def check_finite(network: Network | FloatNetwork, source: str = "the model") -> None:
-    """Checks that every tensor is finite.
+def check_tensors(network: Network | FloatNetwork, source: str = "the model") -> None:
+    """Checks that every tensor is finite and within the range that training keeps it in.
 
     Args:
         network: the model.
@@ -64,3 +67,15 @@ def check_finite(network: Network | FloatNetwork, source: str = "the model") -> 
             f"{source}: layer {layer}: {tensor} has values that are not finite; train the net again, with a lower "
             "train.learning_rate if the training diverged"
         )
+    ranges = _RANGES if isinstance(network, Network) else {"std": _RANGES["std"]}
+    for name, variable in network.tensors():
+        layer, tensor = name.split("/")
+        low, high = ranges.get(tensor, (-np.inf, np.inf))
+        values = np.asarray(variable[...])
+        outside = values[(values < low) | (values > high)]
+        if outside.size:
+            expected = f"at least {low}" if np.isinf(high) else f"between {low} and {high}"
+            raise ArtifactError(
+                f"{source}: layer {layer}: {tensor} has the value {outside[0]:g}, expected is {expected}; "
+                "train the net again"
+            )

@@ -11,7 +11,7 @@ import numpy as np
 from tncompile.errors import ArtifactError
 from tncompile.ir import SpikeCounts
 from tncompile.ir.tensors import read_tensors, write_tensors
-from tncompile.nn.export import check_finite
+from tncompile.nn.export import check_tensors
 from tncompile.nn.float_network import FloatNetwork
 from tncompile.nn.network import Network
 
@@ -75,7 +75,7 @@ def load_model(path: Path, network: Network | FloatNetwork) -> dict[str, Any]:
 
     Raises:
         ArtifactError: the file is missing, truncated, altered, of another version, of another net, or has tensors
-            that are not finite.
+            that are not finite or outside their range.
     """
     meta, tensors = read_model(path)
     for name, tensor in list(tensors.items()):
@@ -95,7 +95,7 @@ def load_model(path: Path, network: Network | FloatNetwork) -> dict[str, Any]:
             raise ArtifactError(f"{path}: {name} is that of another seed; use the seed that the net was trained with")
     for name, variable in network.tensors():
         variable[...] = jnp.asarray(tensors[name])
-    check_finite(network, str(path))
+    check_tensors(network, str(path))
     return meta
 
 
