@@ -134,8 +134,9 @@ def _as_map(sums: Float[Array, "groups fo columns"], conv: Conv) -> Float[Array,
 
 def _patches(x: Map, conv: Conv) -> Float[Array, "groups fan_in columns"]:
     rows = x.reshape(conv.inputs, -1)
-    pointwise = conv.groups == 1 and conv.kernel == conv.stride == (1, 1) and conv.padding == (0, 0)
-    patches = rows if pointwise else gather_rows(rows, Rows(patch_rows(conv), conv.inputs))
+    table = patch_rows(conv)
+    as_it_is = np.array_equal(table, np.arange(conv.inputs))  # pointwise, and not permuted
+    patches = rows if as_it_is else gather_rows(rows, Rows(table, conv.inputs))
     return patches.reshape(conv.groups, conv.fan_in, -1)  # type: ignore[attr-defined]  # custom_vjp hides the type
 
 
