@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import hashlib
 import json
 import os
 import platform
@@ -292,11 +293,15 @@ def check_trinary(experiment: Experiment) -> None:
         )
 
 
-def load_teacher(experiment: Experiment) -> Any:
+def load_teacher(experiment: Experiment, student: RunFolder) -> Any:
     """Returns the network that the experiment's net learns from, None if there is none.
 
+    Args:
+        experiment: whose net is to learn.
+        student: the run folder that its training writes.
+
     Raises:
-        ConfigError: it classifies other images, or into other classes.
+        ConfigError: it classifies other images, or into other classes, or the student would overwrite it.
         ArtifactError: it is not there, or damaged.
     """
     from tncompile.config.experiment import load_experiment
@@ -306,6 +311,10 @@ def load_teacher(experiment: Experiment) -> Any:
     if experiment.train.teacher is None:
         return None
     folder = RunFolder(Path(experiment.train.teacher.run))
+    if folder.root.resolve() == student.root.resolve():
+        raise ConfigError(
+            f"train.teacher.run: {folder.root} is the folder that this training writes; name another --out"
+        )
     path = folder.model(untrained=False)
     if not path.exists():
         raise ArtifactError(f"train.teacher.run: {path}: there is no model; train the teacher first")
@@ -323,7 +332,8 @@ def load_teacher(experiment: Experiment) -> Any:
         raise ConfigError(f"train.teacher.run: {folder.root} was trained with {differs}; make both the same")
     network = build_model(theirs, spec)
     load_model(path, network)
-    return Teacher(network.scorer(), theirs.train.logit_scale)
+    told = f"{theirs.train.logit_scale} {hashlib.sha256(read_bytes(path)).hexdigest()}"
+    return Teacher(network.scorer(), theirs.train.logit_scale, hashlib.sha256(told.encode()).hexdigest())
 
 
 def _model_meta(experiment: Experiment, spec: DatasetSpec, trained: bool) -> dict[str, Any]:
@@ -363,7 +373,8 @@ def _completed(made: Any, asked: Any, defaults: Any) -> Any:
 def _difference(made: Any, asked: Any, path: str = "", lacking: Any = None) -> str | None:
     """Returns the first key whose two values differ, with both, or None; `lacking` is that of a key not in `made`."""
     if isinstance(made, Mapping) and isinstance(asked, Mapping):
-        keys = [*made, *(key for key in asked if key not in made)]
+        # What something is called says more than what it is like.
+        keys = sorted([*made, *(key for key in asked if key not in made)], key=lambda key: key != "name")
         both = ((made.get(key, lacking), asked.get(key), f"{path}.{key}".lstrip("."), lacking) for key in keys)
         return next(filter(None, (_difference(*each) for each in both)), None)
     if isinstance(made, list) and isinstance(asked, list) and len(made) == len(asked):
@@ -465,7 +476,15 @@ def train_step(
 
     from tncompile.memory import keep_freed_memory
     from tncompile.nn import export_network, save_model
-    from tncompile.train import EpochObserver, InputWatch, check_tensorboard, check_training, event_files, train
+    from tncompile.train import (
+        EpochObserver,
+        InputWatch,
+        Resumed,
+        check_tensorboard,
+        check_training,
+        event_files,
+        train,
+    )
 
     check_options(experiment)
     if tensorboard:
@@ -476,16 +495,19 @@ def train_step(
     if trinary:
         untrained = export_network(model, experiment.name)
         check_capacity(untrained, experiment.arch, pass_configs(experiment.compile), seed=experiment.seed)
-    teacher = load_teacher(experiment)
+    teacher = load_teacher(experiment, folder)
     data = load_dataset(experiment.data, reporter)
     check_training(experiment.train, data)
     writes = jax.process_index() == 0
     if writes:
         folder.create()
     images, epochs = len(data.x_train), experiment.train.epochs
-    reporter.say(f"Training {experiment.name}: {images:,} images of {data.spec.name}, {epochs} epochs")
+    many = "" if epochs == 1 else "s"
+    reporter.say(f"Training {experiment.name}: {images:,} images of {data.spec.name}, {epochs} epoch{many}")
     with contextlib.ExitStack() as stack:
         watch: list[EpochObserver] = [InputWatch(reporter.say)]
+        if resume:
+            watch.append(Resumed(reporter.say, folder.train))
         if tensorboard:
             watch.append(stack.enter_context(event_files(folder.train / "tensorboard")))
         result = train(

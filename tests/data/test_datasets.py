@@ -233,7 +233,9 @@ def test_debian_package_is_named() -> None:
 def test_one_missing_file(tmp_path: Path) -> None:
     write_mnist(tmp_path)
     (tmp_path / IDX_NAMES[3]).unlink()
-    assert "its files are not there" in refused("mnist", tmp_path)
+    message = refused("mnist", tmp_path)
+    assert f"{tmp_path} has 3 of the 4 files of layout idx; missing: {IDX_NAMES[3]}" in message
+    assert "its files are not there. Looked for" in refused("mnist", tmp_path / "nowhere")
 
 
 @pytest.mark.parametrize("zipped", [False, True])

@@ -72,6 +72,13 @@ def test_files_of_matlab_7_3(tmp_path: Path, offset: int) -> None:
     assert f"{tmp_path / 'test_32x32.mat'}: is an HDF5 file (MATLAB 7.3), expected MATLAB 5" in message
 
 
+def test_a_page_in_place_of_a_file(tmp_path: Path) -> None:
+    write_svhn(tmp_path)
+    write_svhn(tmp_path, "test", 3)
+    (tmp_path / "train_32x32.mat").write_bytes(b"<!DOCTYPE html><html>not found</html>".ljust(999))
+    assert "is no MATLAB 5 file: begins with b'<!DOCTYPE html><'; get" in refused("svhn", tmp_path)
+
+
 def test_damaged_files(tmp_path: Path) -> None:
     write_svhn(tmp_path)
     write_svhn(tmp_path, "test", 3)

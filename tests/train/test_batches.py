@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Iterator
 
 import numpy as np
@@ -31,19 +30,23 @@ def test_an_epoch_takes_each_image_once_and_depends_on_seed_and_epoch() -> None:
 
 
 def test_items_come_in_order_and_no_more_than_a_few_are_made_ahead() -> None:
-    made: list[int] = []
+    taken, most, full = 0, 0, threading.Event()
 
     def source() -> Iterator[int]:
+        nonlocal most
         for i in range(20):
-            made.append(i)
+            most = max(most, i - taken)
+            if i == DEPTH:
+                full.set()
             yield i
 
     with ahead(source(), always) as items:
-        stream = iter(items)
-        assert next(stream) == 0
-        time.sleep(0.3)
-        assert len(made) <= 1 + DEPTH + 1
-        assert list(stream) == list(range(1, 20))
+        assert full.wait(60), "nothing is taken yet"
+        for item in items:
+            assert item == taken
+            taken += 1
+    assert taken == 20
+    assert most <= DEPTH + 1  # one may have been handed over and not be counted yet
 
 
 def test_an_error_of_the_source_is_raised_where_the_items_are_taken() -> None:
@@ -64,14 +67,17 @@ def test_a_block_that_is_left_early_ends_its_thread() -> None:
 
 
 def test_the_time_that_was_waited_is_known() -> None:
-    def slow() -> Iterator[int]:
-        for i in range(3):
-            time.sleep(0.1)
-            yield i
+    for idle in (True, False):
+        asked = threading.Event()
 
-    with ahead(slow(), always) as items:
-        list(items)
-    assert items.waited >= 0.25
-    with ahead(slow(), lambda: False) as items:  # there is other work to do in the meantime
-        list(items)
-    assert items.waited == 0
+        def late(asked: threading.Event = asked) -> Iterator[int]:
+            asked.wait(60)
+            yield 1
+
+        def says(idle: bool = idle, asked: threading.Event = asked) -> bool:
+            asked.set()
+            return idle
+
+        with ahead(late(), says) as items:
+            assert list(items) == [1]
+        assert (items.waited > 0) == idle, "not while there is other work to do"

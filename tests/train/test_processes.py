@@ -9,6 +9,8 @@ import socket
 import subprocess
 import sys
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -132,6 +134,8 @@ def test_processes_with_other_settings_do_not_train_together(tmp_path: Path) -> 
         ("localhost:1234", 2, 2, "--process: 2 is not among 0 … 1"),
         ("nowhere.invalid:1234", 2, 0, "process 0 cannot listen at nowhere.invalid:1234"),
         ("auto", None, None, "JAX finds no cluster"),
+        ("auto", 2, None, "--processes: --coordinator auto finds that by itself"),
+        ("auto", None, 1, "--process: --coordinator auto finds that by itself"),
     ],
 )
 def test_a_wrong_option_is_named(coordinator: str, count: int | None, process: int | None, message: str) -> None:
@@ -152,6 +156,60 @@ def test_nobody_answers(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(ConfigError, match=rf"nobody answers at 127\.0\.0\.1:{port} \(Connection refused\); is process"):
         processes.join(f"127.0.0.1:{port}", 2, 1, said)
     assert said.lines == [f"Waiting for process 0 at 127.0.0.1:{port}, at most 0 s"]
+
+
+def meet(monkeypatch: pytest.MonkeyPatch, *others: tuple[int, int], patience: float = 60) -> list[bool | str]:
+    """Returns what process 0 of 3 and the others, each with its number and count, come to."""
+    monkeypatch.setattr(processes, "PATIENCE", patience)
+    monkeypatch.setattr("jax.distributed.initialize", lambda *_, **__: None)
+    where = f"127.0.0.1:{free_port()}"
+
+    def outcome(number: int, count: int) -> bool | str:
+        try:
+            return processes.join(where, count, number, Said())
+        except ConfigError as error:
+            return str(error)
+
+    with ThreadPoolExecutor(len(others) + 1) as pool:
+        begun = [pool.submit(outcome, *each) for each in ((0, 3), *others)]
+        return [each.result() for each in begun]
+
+
+def test_processes_meet(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert meet(monkeypatch, (2, 3), (1, 3)) == [True, False, False]
+
+
+def test_a_process_that_does_not_come_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    first, second = meet(monkeypatch, (2, 3), patience=3)
+    assert isinstance(first, str) and "--processes: process 1 of 3 did not come to 127.0.0.1:" in first
+    assert isinstance(second, str) and "nobody answers at 127.0.0.1:" in second
+
+
+@pytest.mark.parametrize(
+    ("others", "message"),
+    [
+        (((1, 3), (1, 3)), "--process: two processes came as 1 of 3; give each process its own number"),
+        (((1, 2),), "--processes: process 0 was started with 3, process 1 with 2; give each"),
+    ],
+)
+def test_processes_that_do_not_fit_all_say_so(
+    monkeypatch: pytest.MonkeyPatch, others: tuple[tuple[int, int], ...], message: str
+) -> None:
+    for said in meet(monkeypatch, *others):
+        assert isinstance(said, str) and said.startswith(message)
+
+
+def test_somebody_else_at_the_port_is_passed_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("jax.distributed.initialize", lambda *_, **__: None)
+    port = free_port()
+    with ThreadPoolExecutor(1) as pool:
+        first = pool.submit(processes.join, f"127.0.0.1:{port}", 2, 0, Said())
+        while True:
+            with suppress(ConnectionRefusedError), socket.create_connection(("127.0.0.1", port)) as stranger:
+                stranger.sendall(b"GET / HTTP/1.1\r\n\r\n")
+                break
+        assert processes.join(f"127.0.0.1:{port}", 2, 1, Said()) is False
+        assert first.result() is True
 
 
 def test_number_of_a_process_without_a_coordinator(tmp_path: Path) -> None:

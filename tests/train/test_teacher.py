@@ -23,7 +23,7 @@ from tncompile.errors import ConfigError, TnCompileError
 from tncompile.nn.float_network import FloatNetwork, build_float_network
 from tncompile.train.loop import train
 from tncompile.train.step import AXIS, Teacher, make_step, start
-from tncompile.workflow import load_teacher
+from tncompile.workflow import RunFolder, load_teacher
 
 TAUGHT = CONFIG.model_copy(update={"teacher": TeacherConfig(run="teacher", weight=1.0, temperature=2.0)})
 FLOAT = CONFIG.model_copy(update={"learning_rate": 0.01, "logit_scale": 3.0})
@@ -48,7 +48,7 @@ def teachers(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Teacher]:
     for kind, network, config in (("float", make_float_network(), FLOAT), ("trinary", make_network(), CONFIG)):
         result = train(network, make_data(), config, seed=1, out_dir=tmp_path_factory.mktemp(kind))
         assert result.accuracy > 0.9
-        found[kind] = Teacher(network.scorer(), config.logit_scale)
+        found[kind] = Teacher(network.scorer(), config.logit_scale, kind)
     return found
 
 
@@ -140,4 +140,6 @@ def test_from_the_command_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
         ("train.teacher.weight=0.5",): r"--set train.teacher.weight=0.5: train.teacher.run: is missing",
     }.items():
         with pytest.raises(TnCompileError, match=message):
-            load_teacher(load_experiment(Path("student.yaml"), changes))
+            load_teacher(load_experiment(Path("student.yaml"), changes), RunFolder(Path("runs/student")))
+    with pytest.raises(TnCompileError, match=r"teacher\.run: teacher is the folder that this training writes; name"):
+        load_teacher(load_experiment(Path("student.yaml"), ["train.teacher.run=teacher"]), RunFolder(Path("./teacher")))

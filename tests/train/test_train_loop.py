@@ -21,6 +21,7 @@ from tncompile.config.net import NetConfig
 from tncompile.config.train import AugmentConfig, TrainConfig
 from tncompile.errors import ArtifactError, ConfigError
 from tncompile.ir.tensors import read_tensors, write_tensors
+from tncompile.nn.float_network import FloatNetwork, build_float_network
 from tncompile.nn.layers import Training
 from tncompile.nn.network import Network, build_network
 from tncompile.train import loop
@@ -54,7 +55,9 @@ def make_network(layers: str = "S-6 S-12(2) P-18(2)") -> Network:
     return build_network(net, in_shape=(6, 6, 1), input_bits=4, classes=3, arch=TRUENORTH, seed=0)
 
 
-def run(out: Path, network: Network | None = None, config: TrainConfig = CONFIG, **options: object) -> TrainResult:
+def run(
+    out: Path, network: Network | FloatNetwork | None = None, config: TrainConfig = CONFIG, **options: object
+) -> TrainResult:
     return train(network or make_network(), make_data(), config, seed=1, out_dir=out, **options)  # type: ignore[arg-type]
 
 
@@ -169,9 +172,41 @@ def test_a_training_that_diverges_names_the_tensor(tmp_path: Path) -> None:
         run(tmp_path, network)
 
 
+def test_a_float_training_that_diverges_names_no_layer(tmp_path: Path) -> None:
+    config = NetConfig.model_validate({"layers": "S-6 P-12", "kind": "float"})
+    network = build_float_network(config, in_shape=(6, 6, 1), input_bits=4, classes=3, seed=0)
+    network.layers[0].weights[...] = network.layers[0].weights[...].at[0, 0, 0, 0].set(np.nan)
+    with pytest.raises(ConfigError, match=r"step 10 of 30: \d+ tensors are not finite, as it spreads through a float"):
+        run(tmp_path, network)
+
+
+def test_two_cuts_in_one_step_count_twice() -> None:
+    rate = learning_rate(TrainConfig(schedule="step", learning_rate=1.0, cuts=(0.5, 0.52)), 20)
+    np.testing.assert_allclose([rate(i) for i in (9, 11)], [1, 0.01], rtol=1e-6)
+
+
+def test_a_best_epoch_of_an_earlier_version_is_refused(tmp_path: Path) -> None:
+    one = BEST.model_copy(update={"epochs": 1})
+    run(tmp_path, make_network(TINY), one)
+    best = tmp_path / "checkpoints" / "best.safetensors"
+    notes, arrays = read_tensors(best, "checkpoint")
+    write_tensors(best, "checkpoint", arrays, {key: value for key, value in notes.items() if key != "rating"})
+    with pytest.raises(ArtifactError, match=r"best\.safetensors: an earlier version wrote it; train again without"):
+        run(tmp_path, make_network(TINY), one, resume=True)
+
+
 def test_too_few_images(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"train\.batch: 481 is more than the 480 training images"):
         run(tmp_path, config=CONFIG.model_copy(update={"batch": 481}))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [({"crop": 6}, "crop: 6 pixels .* of images of 6 × 6; at most 5"), ({"cutout": 7}, "cutout: 7")],
+)
+def test_augmentation_that_leaves_nothing(tmp_path: Path, change: dict[str, int], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        run(tmp_path, config=CONFIG.model_copy(update={"augment": AugmentConfig(**change)}))
 
 
 def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:

@@ -51,6 +51,12 @@ def run(config: TrainConfig, steps: int, devices: int = 1) -> tuple[Network, Tra
     return network, state, losses
 
 
+@pytest.fixture(scope="module")
+def plain() -> Network:
+    """The network after a training without any of the options."""
+    return run(TrainConfig(learning_rate=0.1, epochs=1), STEPS)[0]
+
+
 def hidden(tree: Any) -> np.ndarray:
     return np.asarray(tree["layers"][0]["hidden"][...])
 
@@ -69,13 +75,12 @@ def hidden(tree: Any) -> np.ndarray:
     ],
     ids=lambda change: next(iter(change)),
 )
-def test_every_option_learns_and_repeats_to_the_bit(change: dict[str, Any]) -> None:
+def test_every_option_learns_and_repeats_to_the_bit(change: dict[str, Any], plain: Network) -> None:
     config = TrainConfig.model_validate({"learning_rate": 0.1, "epochs": 1} | change)
     (network, one, losses), (_, two, _) = run(config, STEPS), run(config, STEPS)
     assert np.mean(losses[-5:]) < losses[0]
     for a, b in zip(jax.tree.leaves(one), jax.tree.leaves(two), strict=True):
         np.testing.assert_array_equal(a, b)
-    plain, _, _ = run(TrainConfig(learning_rate=0.1, epochs=1), STEPS)
     assert not np.array_equal(network.layers[0].hidden[...], plain.layers[0].hidden[...])
 
 
@@ -128,7 +133,8 @@ spec = importlib.util.spec_from_file_location("step_tests", sys.argv[1])
 tests = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(tests)
 # Plain descent, which feels a gradient that is too large by a factor.
-config = tests.TrainConfig(optimizer="sgd", learning_rate=1.0, precision="float32", augment={"crop": 1}, sparsity=0.1)
+config = tests.TrainConfig(optimizer="sgd", learning_rate=1.0, precision="float32", augment={"crop": 1, "mixup": 0.5},
+                           sparsity=0.1, dropout=0.3)
 for devices in (1, 4):
     network, state, losses = tests.run(config, 3, devices)
     std = [np.asarray(layer.norm.std[...]).tolist() for layer in network.layers]

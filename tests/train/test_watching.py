@@ -20,7 +20,7 @@ from tncompile.errors import ArtifactError
 from tncompile.report.curves import read_runs
 from tncompile.train import batches
 from tncompile.train.loop import Epoch
-from tncompile.train.watching import TAGS, InputWatch, event_files, waits
+from tncompile.train.watching import TAGS, InputWatch, Resumed, event_files, waits
 
 CALM = Epoch(
     epoch=1, loss=2.0, train_accuracy=0.25, validation_accuracy=None, test_accuracy=0.5, learning_rate=0.125,
@@ -137,6 +137,18 @@ def test_waiting_is_said_once_and_not_of_epochs_before_a_resume() -> None:
     assert len(said) == 1 and said[0].startswith("Epoch 4 waited 40.0 of its 100.0 s")
 
 
+def test_a_resume_says_where_it_goes_on(tmp_path: Path) -> None:
+    for history, said in (
+        (epochs(3), "Going on behind epoch 3 ("),
+        ([], "No checkpoint: training from the beginning ("),
+    ):
+        lines: list[str] = []
+        observe = Resumed(lines.append, tmp_path)
+        observe(history)
+        observe(epochs(4))
+        assert lines == [f"{said}{tmp_path / 'checkpoints'})"]
+
+
 def test_the_command_writes_event_files_and_says_that_images_come_late(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -144,9 +156,11 @@ def test_the_command_writes_event_files_and_says_that_images_come_late(
 
     def late(*arguments: Any, **options: Any) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         for batch in real(*arguments, **options):
-            time.sleep(0.3)
+            time.sleep(0.05)
             yield batch
 
+    monkeypatch.setattr("tncompile.train.watching.LEAST_WAITING", 0)
+    monkeypatch.setattr("tncompile.train.watching.WAITING", 0)
     monkeypatch.setattr("tncompile.train.loop.batches", late)
     (tmp_path / "tiny.yaml").write_text(EXPERIMENT)
     command = ("train", tmp_path / "tiny.yaml", "--out", tmp_path / "run", "--tensorboard", "--set",
@@ -154,10 +168,11 @@ def test_the_command_writes_event_files_and_says_that_images_come_late(
     trained = invoke(*command)
     assert trained.code == 0
     assert trained.err.count("s for images: they are gathered and copied") == 1
-    assert trained.json["train"]["waited"] > 0.5
+    assert trained.json["train"]["waited"] > 0
     resumed = invoke(*command, "--resume")
     assert resumed.json["train"]["waited"] == trained.json["train"]["waited"]
     assert "for images: they are" not in resumed.err
+    assert f"Going on behind epoch 2 ({tmp_path / 'run' / 'train' / 'checkpoints'})" in resumed.err
     found = scalars(read_events(tmp_path / "run" / "train" / "tensorboard"))
     (run,) = read_runs([tmp_path / "run"])
     np.testing.assert_allclose([loss for _, loss in found["loss"]], [point.loss for point in run.points], rtol=1e-6)

@@ -27,7 +27,10 @@ _CORE = {
     "null": (r"~|null|Null|NULL|", ["~", "n", "N", ""]),
     "bool": (r"true|True|TRUE|false|False|FALSE", list("tTfF")),
     "int": (r"[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+", list("-+0123456789")),
-    "float": (r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?", list("-+.0123456789")),
+    "float": (
+        r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?|[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)",
+        list("-+.0123456789"),
+    ),
 }
 _TAG = "tag:yaml.org,2002:"
 
@@ -157,6 +160,8 @@ def _scalar(kind: str, text: str) -> Any:
         case "int":
             return int(text, {"0o": 8, "0x": 16}.get(text[:2], 10))
         case "float":
+            if text.lstrip("-+.").isalpha():
+                raise ValueError("is no finite number; write one")
             if not math.isfinite(value := float(text)):
                 raise ValueError("is too large for a number")
             return value

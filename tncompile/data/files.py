@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -74,6 +74,8 @@ def find_files(spec: Description, config: DataConfig) -> Found:
             paths = tuple(locate(folder, file.name, any_case=layout.any_case) for file in layout.files)
             if all(path is not None or file.optional for path, file in zip(paths, layout.files, strict=True)):
                 return Found(name=name, layout=layout, folder=folder, paths=paths)
+    if partly := _partly(layouts, folders):
+        raise ArtifactError(f"{spec.title}: {partly}. {spec.obtain}")
     wanted = "; or ".join(
         ", ".join(file.name for file in layout.files if not file.optional) for layout in layouts.values()
     )
@@ -81,6 +83,19 @@ def find_files(spec: Description, config: DataConfig) -> Found:
         f"{spec.title}: its files are not there. Looked for {wanted} (.gz or not) in "
         f"{', '.join(map(str, folders))}. {spec.obtain}"
     )
+
+
+def _partly(layouts: dict[str, Layout], folders: Sequence[Path]) -> str | None:
+    """Returns what is missing of the layout that is there but for some files; None if no layout has any."""
+    most, text = 0, None
+    for name, layout in layouts.items():
+        needed = [file.name for file in layout.files if not file.optional]
+        for folder in folders:
+            missing = [file for file in needed if locate(folder, file, any_case=layout.any_case) is None]
+            if len(needed) - len(missing) > most:
+                most = len(needed) - len(missing)
+                text = f"{folder} has {most} of the {len(needed)} files of layout {name}; missing: {', '.join(missing)}"
+    return text
 
 
 def _single(spec: Description, layouts: dict[str, Layout], path: Path) -> Found:

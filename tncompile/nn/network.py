@@ -236,7 +236,11 @@ def dropped(y: Map, training: Training, index: int) -> Map:
     """Returns the map with a share of its spikes left out, and the others scaled so that sums keep their mean."""
     if training.dropout == 0 or training.key is None:
         return y
-    kept = jax.random.bernoulli(jax.random.fold_in(training.key, index), 1 - training.dropout, y.shape)
+    key, images = jax.random.fold_in(training.key, index), y.shape[-1]
+    first = 0 if training.axis is None else jax.lax.axis_index(training.axis) * images
+    # Image by image of the whole batch, so that it does not depend on how many devices share that.
+    keys = jax.vmap(lambda image: jax.random.fold_in(key, image))(first + jnp.arange(images))
+    kept = jax.vmap(lambda key: jax.random.bernoulli(key, 1 - training.dropout, y.shape[:-1]), out_axes=-1)(keys)
     return jnp.where(kept, y / (1 - training.dropout), 0).astype(y.dtype)
 
 

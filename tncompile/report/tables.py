@@ -108,9 +108,12 @@ def print_inspection(found: Mapping[str, Any], *, to_stderr: bool = False) -> No
         if not isinstance(rows, list) or not rows:
             continue
         table = Table(title=key.replace("_", " "), title_justify="left")
-        for column in rows[0]:
+        for i, column in enumerate(rows[0]):
             number = isinstance(rows[0][column], int | float)
-            table.add_column(column.replace("_", " "), justify="right" if number else "left", overflow="fold")
+            # A name, to be copied, stays in one piece.
+            table.add_column(
+                column.replace("_", " "), justify="right" if number else "left", overflow="fold", no_wrap=i == 0
+            )
         for row in rows:
             table.add_row(*(_cell(v) for v in row.values()))
         console.print(table)

@@ -85,6 +85,8 @@ class Checkpoints:
         if not (self._folder / BEST).exists():
             return None
         notes, _ = self._read(self._folder / BEST, "train again without --resume")
+        if "rating" not in notes:
+            raise ArtifactError(f"{self._folder / BEST}: an earlier version wrote it; train again without --resume")
         return notes["epoch"], notes["rating"]
 
     def load(self, tree: Any) -> tuple[Any, list[dict[str, Any]]] | None:

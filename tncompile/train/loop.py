@@ -210,11 +210,8 @@ def train(
                 state, result = step(state, x, y, np.int32(epoch * steps + number - 1))
                 if not report.add(number, result):
                     nnx.update(network, _local(state.params), _local(state.others))
-                    # It spreads from its layer to those in front, whose gradients come from it.
-                    *_, origin_of = ("the loss", *nonfinite(network.tensors()))
                     raise ConfigError(
-                        f"training diverged in epoch {epoch + 1}, step {number} of {steps}: the last tensor that is "
-                        f"not finite, from which it spreads to the layers in front, is {origin_of}; "
+                        f"training diverged in epoch {epoch + 1}, step {number} of {steps}: {_broken(network)}; "
                         f"lower train.learning_rate ({config.learning_rate})"
                     )
         trained(_local(state), network)
@@ -225,8 +222,8 @@ def train(
                 epoch=epoch + 1,
                 loss=report.total_loss / steps,
                 train_accuracy=report.total_right / (steps * config.batch),
-                validation_accuracy=accuracy(network, data.x_validation, data.y_validation),
-                test_accuracy=accuracy(network, data.x_test, data.y_test) or 0.0,
+                validation_accuracy=_validation_accuracy(network, data),
+                test_accuracy=accuracy(network, data.x_test, data.y_test),
                 learning_rate=np.asarray(schedule(steps * (epoch + 1) - 1)).item(),
                 seconds=time.perf_counter() - begin,
                 waited=ready.waited,
@@ -249,8 +246,8 @@ def train(
     trained(from_first(state), network)
     calibrate()
     return TrainResult(
-        accuracy=accuracy(network, data.x_test, data.y_test) or 0.0,
-        validation_accuracy=accuracy(network, data.x_validation, data.y_validation),
+        accuracy=accuracy(network, data.x_test, data.y_test),
+        validation_accuracy=_validation_accuracy(network, data),
         seconds=sum(entry.seconds for entry in history),
         epochs=len(history),
         kept=kept,
@@ -272,6 +269,15 @@ def check_training(config: TrainConfig, data: Data) -> None:
         )
     if config.weight_decay and config.optimizer != "adamw":
         raise ConfigError(f"train.weight_decay: is for optimizer adamw, the optimizer is {config.optimizer}")
+    height, width = data.x_train.shape[1:3]
+    for key, value, most in (
+        ("crop", config.augment.crop, min(width, height) - 1),
+        ("cutout", config.augment.cutout, min(width, height)),
+    ):
+        if value > most:
+            raise ConfigError(
+                f"train.augment.{key}: {value} pixels leave nothing of images of {width} × {height}; at most {most}"
+            )
     there, processes = len(jax.devices()), jax.process_count()
     if processes > 1 and config.devices != there:
         raise ConfigError(
@@ -294,9 +300,13 @@ def steps_an_epoch(config: TrainConfig, images: int) -> int:
     return images // config.batch
 
 
-def accuracy(network: Network | FloatNetwork, x: np.ndarray, y: np.ndarray) -> float | None:
-    """Returns the share of images that the network, in inference mode, classifies rightly; None of no images."""
-    return float((network.classify(x) == y).mean()) if len(x) else None
+def accuracy(network: Network | FloatNetwork, x: np.ndarray, y: np.ndarray) -> float:
+    """Returns the share of images, at least one, that the network, in inference mode, classifies rightly."""
+    return float((network.classify(x) == y).mean())
+
+
+def _validation_accuracy(network: Network | FloatNetwork, data: Data) -> float | None:
+    return accuracy(network, data.x_validation, data.y_validation) if len(data.x_validation) else None
 
 
 def make_calibration(network: Network | FloatNetwork, data: Data, config: TrainConfig, seed: int) -> Callable[[], None]:
@@ -320,6 +330,15 @@ def make_calibration(network: Network | FloatNetwork, data: Data, config: TrainC
         nnx.update(network, state)
 
     return calibrate
+
+
+def _broken(network: Network | FloatNetwork) -> str:
+    """Returns which tensors of a training that diverged are not finite."""
+    if isinstance(network, FloatNetwork):  # through responses to the layers behind, by gradients to those in front
+        return f"{len([*nonfinite(network.tensors())])} tensors are not finite, as it spreads through a float net"
+    # A spike hides it from the layers behind; to those in front it goes by the gradients.
+    *_, last = ("the loss", *nonfinite(network.tensors()))
+    return f"the last tensor that is not finite, from which it spreads to the layers in front, is {last}"
 
 
 def _local(state: Any) -> Any:
@@ -392,7 +411,7 @@ def _fingerprint(
         **shapes,
         "net.kind": "trinary" if isinstance(network, Network) else "float",
         "net.hysteresis": network.layers[0].hysteresis if isinstance(network, Network) else None,
-        "SHA-256 of the teacher": _sha256(*jax.tree.leaves(teacher.scorer.arrays)) if teacher else None,
+        "SHA-256 of the teacher": teacher.sha256 if teacher else None,
     }
 
 

@@ -9,7 +9,7 @@ import socket
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from typing import Any
 
 import jax
@@ -25,6 +25,9 @@ AUTO = "auto"
 PATIENCE = 300
 """How long processes wait for one another at the start [s]."""
 
+_HELLO, _GO = "tncompile-process", "go"
+"""What a process says to process 0, and is told when all are there."""
+
 
 def join(coordinator: str, processes: int | None, process: int | None, reporter: Reporter) -> bool:
     """Joins the other processes, and returns whether this one is the first; to be called before JAX computes anything.
@@ -36,9 +39,12 @@ def join(coordinator: str, processes: int | None, process: int | None, reporter:
         reporter: is told what is waited for.
 
     Raises:
-        ConfigError: an option is missing or wrong, the port is taken, or process 0 does not answer.
+        ConfigError: an option is missing or wrong, the port is taken, or the processes do not find one another.
     """
     if coordinator == AUTO:
+        for option, value in (("--processes", processes), ("--process", process)):
+            if value is not None:
+                raise ConfigError(f"{option}: --coordinator auto finds that by itself; leave it out")
         try:
             jax.distributed.initialize(initialization_timeout=PATIENCE)
         except (ValueError, RuntimeError) as error:
@@ -53,12 +59,13 @@ def join(coordinator: str, processes: int | None, process: int | None, reporter:
     if process >= processes:
         raise ConfigError(f"--process: {process} is not among 0 … {processes - 1}, as --processes {processes} says")
     address = _address(coordinator)
+    # All are there before JAX begins: it ends a process without a word to Python if another one does not come.
     if process == 0:
-        _check_free(*address)
         reporter.say(f"Waiting for {processes - 1} other process(es) at {coordinator}, at most {PATIENCE} s")
+        _gather(address, processes)
     else:
         reporter.say(f"Waiting for process 0 at {coordinator}, at most {PATIENCE} s")
-        _await(*address)
+        _come(address, process, processes)
     jax.distributed.initialize(coordinator, processes, process, initialization_timeout=PATIENCE)
     return process == 0
 
@@ -128,31 +135,93 @@ def _address(coordinator: str) -> tuple[str, int]:
     return host.strip("[]"), int(port)
 
 
-def _check_free(host: str, port: int) -> None:
-    """Checks that process 0 can be found there: JAX ends the process without a word to Python where it cannot."""
-    try:
-        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-        with closing(socket.socket(found[0][0], socket.SOCK_STREAM)) as own:
-            own.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            own.bind(found[0][4])
-    except OSError as error:
-        raise ConfigError(
-            f"--coordinator: process 0 cannot listen at {host}:{port}: {error.strerror}; name an address of this "
-            "machine and a free port"
-        ) from error
+def _gather(address: tuple[str, int], processes: int) -> None:
+    """Waits, as process 0, until all others have come, and lets them go on.
+
+    Raises:
+        ConfigError: the address cannot be listened at, one does not come in time, or two do not fit together.
+    """
+    end, there = time.monotonic() + PATIENCE, dict[int, socket.socket]()
+    with ExitStack() as stack:
+        try:
+            family, _, _, _, place = socket.getaddrinfo(*address, type=socket.SOCK_STREAM)[0]
+            server = stack.enter_context(socket.create_server(place[:2], family=family))
+        except OSError as error:
+            raise ConfigError(
+                f"--coordinator: process 0 cannot listen at {_named(address)}: {error.strerror}; name an address of "
+                "this machine and a free port"
+            ) from error
+        while len(there) < processes - 1:
+            server.settimeout(max(end - time.monotonic(), 1e-3))
+            try:
+                peer = stack.enter_context(server.accept()[0])
+            except TimeoutError as error:
+                lacking = sorted(set(range(1, processes)) - there.keys())
+                raise ConfigError(
+                    f"--processes: process {', '.join(map(str, lacking))} of {processes} did not come to "
+                    f"{_named(address)} within {PATIENCE} s; start all of them"
+                ) from error
+            if (hello := _heard(peer, 10)) is None:
+                continue  # somebody else
+            number, count = hello
+            problem = None
+            if count != processes:
+                problem = f"--processes: process 0 was started with {processes}, process {number} with {count}"
+            elif number in there:
+                problem = f"--process: two processes came as {number} of {processes}"
+            if problem is not None:
+                for each in (*there.values(), peer):
+                    _say(each, problem)
+                raise ConfigError(f"{problem}; give each process its own number, and all the same --processes")
+            there[number] = peer
+        for peer in there.values():
+            _say(peer, _GO)
 
 
-def _await(host: str, port: int) -> None:
-    """Waits until process 0 listens."""
+def _come(address: tuple[str, int], process: int, processes: int) -> None:
+    """Comes to process 0, and waits until it says that all are there.
+
+    Raises:
+        ConfigError: nobody answers in time, or the processes do not fit together.
+    """
     end = time.monotonic() + PATIENCE
     while True:
         try:
-            socket.create_connection((host, port), timeout=10).close()
-            return
+            with socket.create_connection(address, timeout=10) as peer:
+                _say(peer, f"{_HELLO} {process} {processes}")
+                peer.settimeout(max(end - time.monotonic(), 10))
+                answer = peer.makefile(encoding="utf-8").readline().strip()
+            if answer == _GO:
+                return
+            if answer:
+                raise ConfigError(f"{answer}; give each process its own number, and all the same --processes")
+            reason = "it ended"
         except OSError as error:
-            if time.monotonic() > end:
-                raise ConfigError(
-                    f"--coordinator: nobody answers at {host}:{port} ({error.strerror or error}); is process 0 "
-                    "running, and can this machine reach it?"
-                ) from error
+            reason = str(error.strerror or error)
+        if time.monotonic() > end:
+            raise ConfigError(
+                f"--coordinator: nobody answers at {_named(address)} ({reason}); is process 0 running, and can this "
+                "machine reach it?"
+            )
         time.sleep(0.2)
+
+
+def _say(peer: socket.socket, text: str) -> None:
+    with suppress(OSError):  # it has ended; JAX will miss it
+        peer.sendall(f"{text}\n".encode())
+
+
+def _heard(peer: socket.socket, patience: float) -> tuple[int, int] | None:
+    """Returns the number and count that a process comes with, None from somebody else."""
+    peer.settimeout(patience)
+    try:
+        words = peer.makefile("rb").readline(100).decode().split()
+    except (OSError, UnicodeDecodeError):
+        return None
+    if len(words) != 3 or words[0] != _HELLO or not (words[1].isdecimal() and words[2].isdecimal()):
+        return None
+    return int(words[1]), int(words[2])
+
+
+def _named(address: tuple[str, int]) -> str:
+    return f"{address[0]}:{address[1]}"

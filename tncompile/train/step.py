@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple
@@ -49,10 +50,12 @@ class Teacher(NamedTuple):
     Attributes:
         scorer: its class scores.
         logit_scale: factor on them before the softmax.
+        sha256: of all that it is.
     """
 
     scorer: Scorer
     logit_scale: float
+    sha256: str
 
 
 class StepResult(NamedTuple):
@@ -78,7 +81,8 @@ def learning_rate(config: TrainConfig, steps: int) -> optax.Schedule:
         return optax.warmup_cosine_decay_schedule(
             0.0 if warmup else config.learning_rate, config.learning_rate, warmup, max(steps, warmup + 1)
         )
-    cut = optax.piecewise_constant_schedule(config.learning_rate, {round(f * steps): 0.1 for f in config.cuts})
+    at = Counter(round(fraction * steps) for fraction in config.cuts)
+    cut = optax.piecewise_constant_schedule(config.learning_rate, {step: 0.1**count for step, count in at.items()})
 
     def stepped(step: Any) -> Any:
         return cut(step) * jnp.minimum(1.0, step / max(warmup, 1)) if warmup else cut(step)
@@ -172,8 +176,6 @@ def make_step(
         state: TrainState, known: Any, x: Array, targets: Array, y: Array, number: Array
     ) -> tuple[TrainState, StepResult]:
         key = jax.random.fold_in(jax.random.key(seed, impl="threefry2x32"), number * 2 + _DROPOUT)
-        if axis is not None:
-            key = jax.random.fold_in(key, jax.lax.axis_index(axis))
         gradient, (others, loss, classes) = jax.grad(loss_of, has_aux=True)(
             state.params, state.others, known, x, targets, number, key
         )

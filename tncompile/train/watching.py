@@ -67,6 +67,27 @@ class InputWatch:
             self._say(text)
 
 
+class Resumed:
+    """An observer that says where a resumed training goes on.
+
+    Args:
+        say: takes a line for people.
+        folder: in which its checkpoints are looked for.
+    """
+
+    def __init__(self, say: Callable[[str], None], folder: Path):
+        self._say = say
+        self._folder = folder
+        self._said = False
+
+    def __call__(self, history: Sequence[Epoch]) -> None:
+        """Takes all epochs so far."""
+        if not self._said:
+            self._said = True
+            begin = f"Going on behind epoch {len(history)}" if history else "No checkpoint: training from the beginning"
+            self._say(f"{begin} ({self._folder / 'checkpoints'})")
+
+
 def check_tensorboard() -> None:
     """Checks that event files can be written.
 

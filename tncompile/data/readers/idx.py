@@ -62,7 +62,8 @@ def _read(file: io.BufferedIOBase, path: Path) -> UInt8[np.ndarray, "..."]:
     if len(data) != count:
         found = len(data) if len(data) < count else f"more than {count}"
         raise ArtifactError(
-            f"{path}: holds {found} values, expected {count} for shape {list(shape)}; get the file again"
+            f"{path}: holds {found} values, expected {count} for the shape {list(shape)} that its header says; get the "
+            "file again"
         )
     return np.frombuffer(data, np.uint8).reshape(shape)
 

@@ -56,6 +56,8 @@ def _read(source: Source, path: Path) -> tuple[UInt8[np.ndarray, "n y x channels
             f"{path}: is an HDF5 file (MATLAB 7.3), expected MATLAB 5; it is of format 1, whole numbers, take the "
             "cropped digits of format 2"
         )
+    if start[126:128] not in (b"IM", b"MI"):
+        raise ArtifactError(f"{path}: is no MATLAB 5 file: begins with {start[:16]!r}; get the file again")
     try:
         content = loadmat(path, variable_names=("X", "y"))
     except Exception as error:  # SciPy raises a dozen kinds on damaged files
