@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 import pytest
 import yaml
-from support.command_line import Outcome, checked, environment, invoke
-from support.dataset_files import images, write_cifar10, write_folder
+from support.command_line import Outcome, checked, environment, invoke, process
+from support.dataset_files import images, write_cifar10, write_folder, write_python3_pickle
 from support.web import serving
 
 from tncompile.data import files, share
@@ -84,6 +84,31 @@ def test_verify_ends_with_an_error_if_something_is_wrong(tmp_path: Path) -> None
     assert "error: cifar10: 8 of 1" in outcome.err
     good = invoke("data", "verify", "digits")
     assert (good.code, "wrong" in good.out) == (0, False)
+
+
+class Forged:
+    """Pickled, this is an array of one Python object, at an address that stands in the file."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return np.empty(0).__reduce__()[0], (np.ndarray, (0,), b"b"), (1, (1,), ForgedType(), False, b"AAAAAAAA")
+
+
+class ForgedType:
+    """Pickled, this is a type of objects that says of itself that it holds none."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return np.dtype, ("V8", False, True), (3, "|", None, ("a",), {"a": (np.dtype(object), 0)}, 8, 1, 0)
+
+
+def test_a_hostile_pickle_is_refused(tmp_path: Path) -> None:
+    write_cifar10(tmp_path / "sets", python=True)
+    content = {b"data": np.zeros((2, 3072), np.uint8), b"labels": [1, 2], b"batch_label": [Forged()]}
+    write_python3_pickle(tmp_path / "sets" / "data_batch_1", content)
+    # In a process of its own, which it would otherwise take along.
+    outcome = process("data", "verify", "cifar10", "--root", tmp_path / "sets", "--json")
+    assert outcome.code == 4 and "Traceback" not in outcome.err
+    (check,) = outcome.json["checks"]
+    assert f"{tmp_path / 'sets' / 'data_batch_1'}: asks for arrays of type V8" in str(check)
 
 
 @pytest.mark.parametrize(

@@ -7,8 +7,9 @@ import io
 import os
 import pickle
 import sys
+import tracemalloc
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pytest
@@ -185,6 +186,145 @@ def test_a_pickle_that_runs_something_is_not_run(tmp_path: Path, protocol: int) 
     with (tmp_path / "data_batch_1").open("rb") as file:  # it would have
         pickle.load(file)
     assert (tmp_path / "made").exists()
+
+
+class _Type:
+    """Pickled, this is a type whose 8 bytes an array takes for a pointer when the type's flags say there is none."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        fields = {"a": (np.dtype(object), 0)}
+        return np.dtype, ("V8", False, True), (3, "|", None, ("a",), fields, 8, 1, 0)
+
+
+class _Plain:
+    """Pickled, this is a plain type of bytes with a state that makes it a record of pointers."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        fields = {"a": (np.dtype(object), 0)}
+        return np.dtype, ("u1", False, True), (3, "|", None, ("a",), fields, 8, 1, 0)
+
+
+class _Array:
+    """Pickled, this is an array of a type, shape and content of one's choice."""
+
+    def __init__(self, dtype: Any, shape: Any = (1,), content: Any = b"AAAAAAAA"):
+        self.state = (1, shape, dtype, False, content)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return np.empty(0).__reduce__()[0], (np.ndarray, (0,), b"b"), self.state
+
+
+BYTES = np.dtype(np.uint8)
+
+
+@pytest.mark.parametrize("key", [b"batch_label", b"data", b"labels", b"other"])
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        (_Array(_Type()), "asks for arrays of type V8, which no batch of CIFAR needs; it could run any program"),
+        (_Array(_Plain()), "asks for arrays of records"),
+        ([[_Array(_Type())]], "asks for arrays of type V8"),
+        (_Array("u1"), "an array without type or shape"),
+        (_Array(BYTES, (-1, 3072)), "an array whose shape is no sizes"),
+        (_Array(BYTES, ([], 3072)), "an array whose shape is no sizes"),
+        (np.zeros(2, [("a", "O")]), "asks for arrays of type V8"),
+        (np.zeros(2, "M8[s]"), "asks for arrays of type M8"),
+        (np.zeros(2, "U3"), "asks for arrays of type U3"),
+        (np.ma.zeros(2), "which no batch of CIFAR needs"),
+        (np.float64(1), "asks for numpy._core.multiarray.scalar"),
+    ],
+)
+def test_pickles_with_forged_arrays(tmp_path: Path, key: bytes, value: Any, message: str) -> None:
+    write_cifar10(tmp_path, python=True)
+    content = {b"data": np.zeros((2, 3072), np.uint8), b"labels": [1, 2], key: value}
+    write_python3_pickle(tmp_path / "data_batch_1", content)
+    found = refused("cifar10", tmp_path)
+    assert found.startswith(f"{tmp_path / 'data_batch_1'}: ") and message in found
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({b"batch_label": np.array([1, 2])}, "batch_label is Array, expected 'training batch 1 of 5'"),
+        ({b"batch_label": [b"training batch 1 of 5"]}, "batch_label is list, expected 'training batch 1 of 5'"),
+        ({b"batch_label": None}, "batch_label is NoneType, expected"),
+        ({b"batch_label": "x" * 1000}, f"says that it is '{'x' * 80}', expected"),
+        ({b"batch_label": b"\x1b[2J\n"}, "says that it is '\\x1b[2J\\n', expected"),
+        ({b"data": _Array(BYTES, (2, 3072), bytes(6143))}, "an array of shape [2, 3072] with 6143 bytes; get"),
+        ({b"data": _Array(BYTES, (1 << 60, 3072), bytes(6144))}, "3072] with 6144 bytes; get the file again"),
+        ({b"data": _Array(BYTES, (2, 3072), "text")}, "data is an array of uint8, not of bytes"),
+        ({b"data": np.zeros((1,) * 64, np.uint8)}, "data is uint8 [1, 1, 1"),
+        ({b"labels": [1, 1 << 2000]}, f"labels holds {str(1 << 2000)[:80]}, expected 0 … 9"),
+    ],
+)
+def test_pickles_whose_parts_do_not_fit(tmp_path: Path, changes: dict[bytes, Any], message: str) -> None:
+    write_cifar10(tmp_path, python=True)
+    content = {b"data": np.zeros((2, 3072), np.uint8), b"labels": [1, 2]} | changes
+    write_python3_pickle(tmp_path / "data_batch_1", content)
+    found = refused("cifar10", tmp_path)
+    assert found.startswith(f"{tmp_path / 'data_batch_1'}: ") and message in found
+    assert len(found) < len(str(tmp_path)) + 400
+
+
+@pytest.mark.parametrize(
+    ("operations", "message"),
+    [
+        (b"(cposix\nmkdir\nU\x04madeo", "asks for posix.mkdir"),
+        (b"(U\x04madeiposix\nmkdir\n", "asks for the operation INST"),
+        (b"cposix\nmkdir\n(U\x04madetR", "asks for posix.mkdir"),
+        (b"X\x05\0\0\0posixX\x05\0\0\0mkdir\x93(U\x04madetR", "asks for posix.mkdir"),
+        (b"cnumpy\nndarray\n(K\x08tR", "asks for a call of ndarray"),
+        (b"cnumpy\nndarray\n(K\x08t\x81", "asks for the operation NEWOBJ"),
+        (b"(cnumpy\nndarray\nK\x08o", "asks for the operation OBJ"),
+        (b"cnumpy\nndarray\n)b", "asks for a state of _Name"),
+        (b"cnumpy.core.multiarray\n_reconstruct\n(cnumpy\ndtype\nK\x08U\x01btR", "asks for arrays of another class"),
+        (b"c_codecs\nencode\n(X\x01\0\0\0aX\x03\0\0\0hextR", "asks for the encoding hex"),
+        (b"U\x04made(tR", "asks for a call of made"),
+        (b"cos\n\x1b[2J\n", "asks for os.\\x1b[2J, which"),
+        (b"P1\n", "asks for the operation PERSID"),
+        (b"K\x01Q", "asks for the operation BINPERSID"),
+        (b"\x82\x01", "asks for the operation EXT1"),
+        (b"}(K\x01K\x02u", "asks for keys other than text"),
+        (b")" + b"\x85" * 300_000 + b"q\x01}(h\x01Nu", "asks for keys other than text"),
+        (b"\x8b\x10\0\0\0" + b"\x7f" * 16, "asks for the operation LONG4"),
+        (b"h\x07", "is not a whole pickle: KeyError"),
+        (b"]0000", "asks for the operation POP"),
+        (b"K\x01(K\x02e", "is not a whole pickle: ValueError: items of int"),
+    ],
+)
+def test_pickles_of_hostile_operations(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, operations: bytes, message: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_cifar10(tmp_path, python=True)
+    (tmp_path / "data_batch_1").write_bytes(b"\x80\x02}(U\x04data" + operations + b"U\x06labels]u.")
+    found = refused("cifar10", tmp_path)
+    assert found.startswith(f"{tmp_path / 'data_batch_1'}: ") and message in found
+    assert not (tmp_path / "made").exists()
+
+
+@pytest.mark.parametrize("put", [b"r\0\0\0\x06", b"p100663296\n"])
+def test_a_pickle_takes_no_more_memory_than_its_length_lets_expect(tmp_path: Path, put: bytes) -> None:
+    write_cifar10(tmp_path, python=True)
+    (tmp_path / "data_batch_1").write_bytes(b"\x80\x02K\x01" + put + b".")
+    tracemalloc.start()
+    try:
+        assert "holds a int, expected a dictionary" in refused("cifar10", tmp_path)
+        assert tracemalloc.get_traced_memory()[1] < 1 << 24
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize("protocol", [0, 2, 3, 4, 5])
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_arrays_in_either_order(tmp_path: Path, protocol: int, order: Literal["C", "F"]) -> None:
+    write_cifar10(tmp_path, python=True)
+    x, y = images(4, 9)
+    content = cifar10_batch(x, y)
+    write_python3_pickle(
+        tmp_path / "test_batch", content | {b"data": np.array(content[b"data"], order=order)}, protocol
+    )
+    np.testing.assert_array_equal(load("cifar10", tmp_path).x_test, x)
 
 
 def test_damaged_pickles(tmp_path: Path) -> None:

@@ -7,19 +7,20 @@ References:
 
 from __future__ import annotations
 
-import io
-import pickle
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from jaxtyping import Integer, UInt8
 
 from tncompile.data.parts import Part, Parts, Source
+from tncompile.data.readers.pickles import Array, read_pickle, shown
 from tncompile.data.spec import DatasetSpec
 from tncompile.errors import ArtifactError
 from tncompile.ir.io import read_bytes
+
+NAMED = 8
+"""Most keys that a message names."""
 
 Batch = tuple[UInt8[np.ndarray, "n y x channels"], Integer[np.ndarray, " n"]]
 
@@ -92,87 +93,37 @@ def _classes(spec: DatasetSpec, path: Path, y: Integer[np.ndarray, " n"]) -> Int
 
 
 def _pickled(spec: DatasetSpec, path: Path, key: str, name: str) -> Batch:
-    content = _unpickle(path)
+    content = read_pickle(path)
     if not isinstance(content, dict):
         raise ArtifactError(f"{path}: holds a {type(content).__name__}, expected a dictionary; it is no batch of CIFAR")
     # Python 2 wrote the keys; who stored the file again with Python 3 has made text of them.
     keyed = {k.decode("latin-1") if isinstance(k, bytes) else k: v for k, v in content.items()}
     if missing := [name for name in ("data", key) if name not in keyed]:
-        raise ArtifactError(
-            f"{path}: has no {missing[0]}, only {', '.join(map(str, keyed)) or 'nothing'}; it is no batch of "
-            f"{spec.title}"
-        )
+        others = ", ".join(map(shown, list(keyed)[:NAMED])) + (", …" if len(keyed) > NAMED else "")
+        raise ArtifactError(f"{path}: has no {missing[0]}, only {others or 'nothing'}; it is no batch of {spec.title}")
     says = keyed.get("batch_label", name)
-    says = says.decode("latin-1") if isinstance(says, bytes) else says
-    if says != name:
+    if not isinstance(says, str | bytes | int):
+        raise ArtifactError(f"{path}: batch_label is {shown(says)}, expected {name!r}; get the file again")
+    if shown(says) != name:
         raise ArtifactError(
-            f"{path}: says that it is {str(says)[:80]!r}, expected {name!r}; it is another file under this name, get "
+            f"{path}: says that it is '{shown(says)}', expected {name!r}; it is another file under this name, get "
             "the files again"
         )
     pixels, y = keyed["data"], keyed[key]
     row = int(np.prod(spec.in_shape))
-    if not isinstance(pixels, np.ndarray) or pixels.dtype != np.uint8 or pixels.ndim != 2 or pixels.shape[1] != row:
-        found = f"{pixels.dtype} {list(pixels.shape)}" if isinstance(pixels, np.ndarray) else type(pixels).__name__
+    if not isinstance(pixels, Array) or pixels.dtype != "uint8" or len(pixels.shape) != 2 or pixels.shape[1] != row:
+        found = (
+            f"{pixels.dtype} {shown(str(list(pixels.shape)))}" if isinstance(pixels, Array) else type(pixels).__name__
+        )
         raise ArtifactError(f"{path}: data is {found}, expected uint8 [n, {row}]; get the file again")
     if not isinstance(y, list) or not all(type(each) is int for each in y):
         raise ArtifactError(f"{path}: {key} is no list of integers; get the file again")
-    if len(y) != len(pixels):
-        raise ArtifactError(f"{path}: {len(pixels)} images, but {len(y)} labels; get the file again")
-    if any(abs(each) >= 1 << 31 for each in y):
-        raise ArtifactError(f"{path}: {key} holds {max(y, key=abs)}, expected 0 … {spec.classes - 1}")
-    return _images(spec, pixels), _classes(spec, path, np.array(y, np.int64))
-
-
-class _Unpickler(pickle.Unpickler):
-    """Reads arrays and plain values, and calls nothing else: a pickle can otherwise run any program."""
-
-    def find_class(self, module: str, name: str) -> Any:
-        """Returns what may be called."""
-        allowed = {
-            **{(f"numpy.{core}.multiarray", "_reconstruct"): _reconstruct for core in ("core", "_core")},
-            **{(f"numpy.{core}.numeric", "_frombuffer"): _frombuffer for core in ("core", "_core")},
-            ("numpy", "ndarray"): np.ndarray,
-            ("numpy", "dtype"): np.dtype,
-            ("_codecs", "encode"): _encode,
-        }
-        if (module, name) not in allowed:
-            raise _Foreign(f"{module}.{name}")
-        return allowed[module, name]
-
-
-class _Foreign(Exception):
-    """A pickle names what no batch of CIFAR needs."""
-
-
-def _reconstruct(kind: Any, shape: Any, typecode: Any) -> np.ndarray:
-    """Returns an empty array, as NumPy's function of this name; its content is set behind."""
-    if kind is not np.ndarray:
-        raise _Foreign(f"an array of class {kind}")
-    return np.ndarray.__new__(np.ndarray, shape, typecode)
-
-
-def _frombuffer(buffer: Any, dtype: Any, shape: Any, order: Any) -> np.ndarray:
-    """Returns an array of bytes, as NumPy's function of this name, which Python's pickles of protocol 5 use."""
-    return np.frombuffer(buffer, dtype).reshape(shape, order=order)
-
-
-def _encode(text: str, encoding: str) -> bytes:
-    """Returns bytes that Python 3 stored as text, as it does in pickles for Python 2."""
-    if encoding not in ("latin1", "latin-1"):
-        raise _Foreign(f"the encoding {encoding}")
-    return text.encode("latin-1")
-
-
-def _unpickle(path: Path) -> Any:
-    data = read_bytes(path)
     try:
-        return _Unpickler(io.BytesIO(data), encoding="bytes").load()
-    except _Foreign as error:
-        raise ArtifactError(
-            f"{path}: asks for {error}, which no batch of CIFAR needs; it could run any program and was not read. "
-            "Get the file from its makers"
-        ) from error
-    except Exception as error:  # a damaged pickle can raise almost any
-        raise ArtifactError(
-            f"{path}: is not a whole pickle: {type(error).__name__}: {error}; get the file again"
-        ) from error
+        rows = pixels.pixels()
+    except ValueError as error:
+        raise ArtifactError(f"{path}: data is {error}; get the file again") from error
+    if len(y) != len(rows):
+        raise ArtifactError(f"{path}: {len(rows)} images, but {len(y)} labels; get the file again")
+    if any(abs(each) >= 1 << 31 for each in y):
+        raise ArtifactError(f"{path}: {key} holds {shown(max(y, key=abs))}, expected 0 … {spec.classes - 1}")
+    return _images(spec, rows), _classes(spec, path, np.array(y, np.int64))
