@@ -8,6 +8,7 @@ import json
 import os
 import stat
 import struct
+from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
@@ -237,6 +238,25 @@ def test_atomic_write_makes_folders_and_replaces(tmp_path: Path) -> None:
     umask = os.umask(0)
     os.umask(umask)
     assert stat.S_IMODE(path.stat().st_mode) == 0o666 & ~umask
+
+
+def test_two_that_write_the_same_file_do_not_mix(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two processes have the same number, 1, in two containers."""
+    monkeypatch.setattr(io.os, "getpid", lambda: 1)
+    path = tmp_path / "a"
+    with ExitStack() as one, ExitStack() as other:
+        one.enter_context(io.atomic_file(path)).write(b"A" * 1000)
+        late = other.enter_context(io.atomic_file(path))
+        late.write(b"B" * 500)
+        late.flush()
+        one.close()
+        assert path.read_bytes() == b"A" * 1000
+        late.write(b"B")
+        late.flush()
+        assert path.read_bytes() == b"A" * 1000
+        other.close()
+        assert path.read_bytes() == b"B" * 501
+    assert list(tmp_path.iterdir()) == [path]
 
 
 @pytest.mark.parametrize("step", ["fsync", "replace"])

@@ -8,6 +8,7 @@ import io
 import json
 import os
 import re
+import secrets
 import tempfile
 import types
 from collections.abc import Iterator
@@ -74,11 +75,13 @@ def atomic_file(path: str | os.PathLike[str]) -> Iterator[io.BufferedRandom]:
         ArtifactError: the file cannot be written.
     """
     path = Path(path)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    # Process numbers would not do: containers that share a folder may both be number 1. Nor would `tempfile`, whose
+    # files nobody else may read.
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(6)}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
-            with temporary.open("w+b") as file:
+            with temporary.open("x+b") as file:
                 yield file
                 file.flush()
                 os.fsync(file.fileno())

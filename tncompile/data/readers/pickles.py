@@ -1,8 +1,8 @@
 """Pickles of plain values and arrays of bytes, read without calling anything that they name.
 
 `pickle.Unpickler` cannot be made safe by a list of what may be called: NumPy's own `dtype` and `ndarray` take any
-state, also one that makes pointers of a file's bytes; a tuple nested deep enough ends the interpreter when it is hashed;
-and ten bytes can ask for a memo of gigabytes. So the operations are carried out here. `pickletools` takes them apart;
+state, also one that makes pointers of a file's bytes; a tuple nested deep enough ends the interpreter when it is
+hashed; and ten bytes can ask for a memo of gigabytes. So the operations are carried out here. `pickletools` takes them apart;
 what they make are values of Python, and notes of arrays from which an array of bytes follows once all is known.
 """
 
