@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import io
 import os
 import shutil
 import tarfile
+import threading
 import zipfile
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -31,6 +35,7 @@ class Heard:
     def __init__(self) -> None:
         self.lines: list[str] = []
         self.phases: list[tuple[str, int, int]] = []
+        self.figures: list[Any] = []
 
     def say(self, text: str) -> None:
         """Keeps a line."""
@@ -39,6 +44,7 @@ class Heard:
     def progress(self, phase: str, done: int, total: int, figures: Any) -> None:
         """Keeps how far a phase is."""
         self.phases.append((phase, done, total))
+        self.figures.append(figures)
 
 
 @pytest.fixture(autouse=True)
@@ -152,6 +158,111 @@ def test_what_breaks_off_is_taken_up(
     assert no_waiting == [fetch.WAIT] * 3
 
 
+@pytest.mark.parametrize("ranges", [True, False])
+def test_all_bytes_that_came_are_counted(web: Web, mnist: dict[str, bytes], tmp_path: Path, ranges: bool) -> None:
+    (tmp_path / "mnist").mkdir()
+    first = mnist[f"{IDX_NAMES[0]}.gz"]
+    (tmp_path / "mnist" / f"{IDX_NAMES[0]}.gz.part").write_bytes(first[:2000])
+    web.ranges, web.cuts = ranges, [2500, 3000]
+    whole = sum(map(len, mnist.values()))
+    heard = Heard()
+    found = fetch.fetch(DataConfig(name="mnist", root=str(tmp_path)), heard)
+    assert found["bytes"] == (whole - 2000 if ranges else whole + 2500 + 3000)
+    assert all(figures["MB/s"] >= 0 for figures in heard.figures)
+
+
+def test_a_server_that_always_begins_anew_is_given_up(web: Web, mnist: dict[str, bytes], tmp_path: Path) -> None:
+    web.ranges = False
+    web.cuts += [1000, 500] * fetch.TRIES
+    assert "5 times; what came is kept" in refused("mnist", tmp_path)
+    assert len(web.asked) == fetch.TRIES + 1
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_a_server_that_does_not_stop(
+    web: Web,
+    mnist: dict[str, bytes],
+    publish: Callable[..., None],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    known: bool,
+) -> None:
+    if not known:
+        publish("mnist", mnist, bytes=None)
+    name = f"{IDX_NAMES[0]}.gz"
+    most = len(mnist[name]) if known else 1 << 18
+    monkeypatch.setattr(fetch, "MAX_BYTES", 1 << 18)
+    written: list[int] = []
+    copy = fetch._copy
+
+    def spy(answer: Any, out: Any, *arguments: Any) -> None:
+        try:
+            copy(answer, out, *arguments)
+        finally:
+            written.append(out.tell())
+
+    monkeypatch.setattr(fetch, "_copy", spy)
+    web.lengths = False
+    web.files[f"/{name}"] += b"x" * (1 << 22)
+    message = refused("mnist", tmp_path / "sets")
+    assert message.startswith(f"{web.url}/{name}: the server sends more than {most:,} bytes")
+    assert written[0] <= most and len(written) == 1
+    assert list((tmp_path / "sets" / "mnist").iterdir()) == []
+
+
+class Listener(Heard):
+    """A reporter that lets others know when a line is said."""
+
+    def __init__(self, awaited: str) -> None:
+        super().__init__()
+        self.awaited, self.said = awaited, threading.Event()
+
+    def say(self, text: str) -> None:
+        """Keeps a line."""
+        super().say(text)
+        if self.awaited in text:
+            self.said.set()
+
+
+def test_one_of_two_calls_waits_for_the_other(web: Web, mnist: dict[str, bytes], tmp_path: Path) -> None:
+    name, config = f"{IDX_NAMES[0]}.gz", DataConfig(name="mnist", root=str(tmp_path))
+    web.pause = threading.Event()
+    web.cuts = [1000]
+    with ThreadPoolExecutor(2) as pool:
+        try:
+            reporters = [Listener("Downloading"), Listener("Another tncompile data fetch is under way")]
+            one = pool.submit(fetch.fetch, config, reporters[0])
+            assert reporters[0].said.wait(60)
+            other = pool.submit(fetch.fetch, config, reporters[1])
+            assert reporters[1].said.wait(60)
+        finally:
+            web.pause.set()
+        assert (one.result()["bytes"], other.result()["bytes"]) == (sum(map(len, mnist.values())), 0)
+    assert reporters[1].lines[0].endswith(f"in {tmp_path / 'mnist'}; waiting for it")
+    assert [path for path, _ in web.asked] == [f"/{name}", *(f"/{name}.gz" for name in IDX_NAMES)]
+    assert {path.name: path.read_bytes() for path in (tmp_path / "mnist").iterdir()} == mnist
+
+
+def test_a_lock_that_a_killed_run_left_does_not_matter(mnist: dict[str, bytes], tmp_path: Path) -> None:
+    (tmp_path / "mnist").mkdir()
+    (tmp_path / "mnist" / fetch.LOCK).touch()
+    get("mnist", tmp_path)
+    assert {path.name for path in (tmp_path / "mnist").iterdir()} == set(mnist)
+
+
+@pytest.mark.parametrize("error", [OSError(errno.ENOLCK, "No locks available"), None])
+def test_a_system_without_locks(
+    mnist: dict[str, bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: OSError | None
+) -> None:
+    def flock(lock: int, how: int) -> None:
+        assert error is not None
+        raise error
+
+    monkeypatch.setattr(fetch, "fcntl", None if error is None else SimpleNamespace(flock=flock, LOCK_EX=2, LOCK_NB=4))
+    get("mnist", tmp_path)
+    assert {path.name: path.read_bytes() for path in (tmp_path / "mnist").iterdir()} == mnist
+
+
 def test_an_earlier_call_is_taken_up(web: Web, mnist: dict[str, bytes], tmp_path: Path) -> None:
     web.cuts = [1000] * fetch.TRIES + [1000]
     message = refused("mnist", tmp_path)
@@ -244,7 +355,7 @@ def test_no_room(web: Web, mnist: dict[str, bytes], tmp_path: Path, monkeypatch:
 def test_a_disk_that_fills_up(
     web: Web, mnist: dict[str, bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def full(answer: Any, out: Any, start: int, total: int | None, progress: Progress) -> None:
+    def full(answer: Any, out: Any, start: int, total: int | None, progress: Progress, most: int) -> None:
         out.write(answer.read(100))
         raise OSError(28, "No space left on device")
 
@@ -401,6 +512,23 @@ def test_a_zip_archive_with_a_link_and_a_damaged_one(publish: Callable[..., None
     assert "which leads out of its folder" in refused("gtsrb", tmp_path / "one")
     publish("gtsrb", {"a.zip": stream.getvalue()[:-30]}, unpack=True)
     assert "cannot be unpacked: File is not a zip file; remove it" in refused("gtsrb", tmp_path / "two")
+
+
+def test_what_killed_runs_left_of_unpacking_is_removed(
+    publish: Callable[..., None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fetch.os, "getpid", lambda: 1)
+    write_cifar10(tmp_path / "original" / "cifar-10-batches-py", python=True)
+    publish("cifar10", {"a.tar.gz": packed(tmp_path / "original" / "cifar-10-batches-py")}, unpack=True)
+    for number in (1, 7):
+        left = tmp_path / "sets" / "cifar10" / f".unpacking.{number}.tmp"
+        (left / "cifar-10-batches-py").mkdir(parents=True)
+        (left / "cifar-10-batches-py" / "data_batch_1").write_bytes(b"half")
+    get("cifar10", tmp_path / "sets")
+    assert os.listdir(tmp_path / "sets" / "cifar10") == ["cifar-10-batches-py"]
+    left.mkdir()
+    assert get("cifar10", tmp_path / "sets")["bytes"] == 0
+    assert os.listdir(tmp_path / "sets" / "cifar10") == ["cifar-10-batches-py"]
 
 
 def test_an_interrupt_while_unpacking_leaves_the_archive(

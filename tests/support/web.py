@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -68,7 +68,8 @@ def serving(**options: Any) -> Iterator[Web]:
                 self.send_header("Content-Length", str(len(content) - start))
             self.end_headers()
             cut = web.cuts.pop(0) if web.cuts else None
-            self.wfile.write(content[start : len(content) if cut is None else cut])
+            with suppress(ConnectionError):  # who asked may have enough
+                self.wfile.write(content[start : len(content) if cut is None else cut])
             if cut is not None and web.pause is not None:
                 self.wfile.flush()
                 web.pause.wait(60)

@@ -11,13 +11,14 @@ import re
 import shutil
 import stat
 import tarfile
+import tempfile
 import time
 import urllib.error
 import urllib.request
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -27,6 +28,11 @@ from tncompile.data.files import download_folder, find_files
 from tncompile.data.spec import Description, Download, chosen_options, load_description
 from tncompile.errors import ArtifactError
 from tncompile.reporter import Reporter
+
+try:
+    import fcntl
+except ImportError:  # Windows: two that fetch the same at once are not kept apart there
+    fcntl = None
 
 CHUNK = 1 << 16
 """Bytes that are read at a time."""
@@ -40,6 +46,15 @@ WAIT = 1.0
 TIMEOUT = 30.0
 """Longest silence of a server [s]."""
 
+MAX_BYTES = 1 << 34
+"""Most that is taken of a file of which neither its description nor the server says how long it is [B]."""
+
+LOCK = ".fetching.lock"
+"""In a data set's folder while somebody fetches it; one that a killed run left behind does no harm."""
+
+UNPACKING = ".unpacking."
+"""How folders begin in which archives are unpacked."""
+
 Progress = Callable[[int, int | None], None]
 """Told how many bytes of how many are there; None: the server does not say."""
 
@@ -48,6 +63,7 @@ def fetch(config: DataConfig, reporter: Reporter) -> dict[str, Any]:
     """Downloads a data set into a folder of its own name, unpacks what is packed, and returns what is there.
 
     What breaks off is kept and taken up again, here or by the next call. Archives are removed once all are unpacked.
+    Of several calls for the same folder at once, in whatever process, one does the work while the others wait.
 
     Args:
         config: the data set; its `root` is the folder of all data sets, by default the one that TNCOMPILE_DATA names,
@@ -68,11 +84,13 @@ def fetch(config: DataConfig, reporter: Reporter) -> dict[str, Any]:
     root = Path(config.root).expanduser() if config.root is not None else download_folder()
     folder = root / described.name
     brought = 0
-    if _is_there(described, root, folder):
-        reporter.say(f"{described.title} is in {folder} already, unpacked")
-        wanted = [file for file in wanted if not file.unpack]
-    with _writable(folder):
-        folder.mkdir(parents=True, exist_ok=True)
+    with _writable(folder), _alone(folder, reporter) as alone:
+        if alone:
+            for left in folder.glob(f"{UNPACKING}*.tmp"):  # by a run that was killed
+                shutil.rmtree(left, ignore_errors=True)
+        if _is_there(described, root, folder):
+            reporter.say(f"{described.title} is in {folder} already, unpacked")
+            wanted = [file for file in wanted if not file.unpack]
         for file in wanted:
             brought += _fetched(file, folder, reporter)
         _unpack([folder / file.name for file in wanted if file.unpack], folder, reporter)
@@ -108,6 +126,56 @@ def _writable(folder: Path) -> Iterator[None]:
         ) from error
 
 
+@contextmanager
+def _alone(folder: Path, reporter: Reporter) -> Iterator[bool]:
+    """Makes a folder if need be, and waits until nobody else fetches into it.
+
+    Gives whether that is certain: not on systems without such locks, nor where no file can be made.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = _locked(folder, reporter)
+    try:
+        yield lock is not None
+    finally:
+        if lock is not None:
+            with suppress(OSError):
+                (folder / LOCK).unlink()
+            os.close(lock)
+
+
+def _locked(folder: Path, reporter: Reporter) -> int | None:
+    """Returns the descriptor of a file that this process alone has locked; None if there are no locks here."""
+    if fcntl is None:
+        return None
+    path, waiting = folder / LOCK, False
+    while True:
+        try:
+            lock = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+        except OSError:
+            return None  # what is there already can be used all the same, and writing anything says what is wrong
+        try:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                if not waiting:
+                    reporter.say(f"Another tncompile data fetch is under way in {folder}; waiting for it")
+                    waiting = True
+                fcntl.flock(lock, fcntl.LOCK_EX)
+        except OSError:  # a file system without locks
+            os.close(lock)
+            with suppress(OSError):
+                path.unlink()
+            return None
+        except BaseException:  # Ctrl-C
+            os.close(lock)
+            raise
+        # Whoever had it has removed it since: then somebody else may hold a new one.
+        with suppress(FileNotFoundError):
+            if os.path.samestat(os.fstat(lock), path.stat()):
+                return lock
+        os.close(lock)
+
+
 def _fetched(file: Download, folder: Path, reporter: Reporter) -> int:
     """Brings one file; returns how many bytes came over the net."""
     path, part = folder / file.name, folder / f"{file.name}.part"
@@ -123,6 +191,8 @@ def _fetched(file: Download, folder: Path, reporter: Reporter) -> int:
     begin, start = time.monotonic(), part.stat().st_size if part.is_file() else 0
 
     def progress(done: int, total: int | None) -> None:
+        nonlocal start
+        start = min(start, done)  # if the server can only begin anew
         rate = (done - start) / 1e6 / max(time.monotonic() - begin, 1e-3)
         megabytes, of_all = (max(round(size / 1e6), 1) for size in (done, total or done))
         reporter.progress(f"{file.name}, MB", megabytes, of_all, {"MB/s": rate})
@@ -144,15 +214,15 @@ def _fetched(file: Download, folder: Path, reporter: Reporter) -> int:
 def _download(file: Download, part: Path, progress: Progress, reporter: Reporter) -> int:
     """Downloads a file, taking up what is there already; returns how many bytes came."""
     brought, idle = 0, 0
+    furthest = _size(part)
     while True:
-        have = _size(part)
         try:
-            _receive(file, part, have, progress)
-            return brought + _size(part) - have
+            return brought + _receive(file, part, _size(part), progress)
         except _BrokenOff as error:
             now = _size(part)
-            brought += max(now - have, 0)
-            idle = 0 if now > have else idle + 1
+            brought += error.came
+            idle = 0 if now > furthest else idle + 1
+            furthest = max(furthest, now)
             if idle == TRIES:
                 raise ArtifactError(
                     f"{file.url}: {error}, after {now:,} bytes, {TRIES} times; what came is kept, run it again to go on"
@@ -166,11 +236,25 @@ def _size(path: Path) -> int:
 
 
 class _BrokenOff(Exception):
-    """A download ended before its end, and may be taken up again."""
+    """A download ended before its end, and may be taken up again.
+
+    Attributes:
+        came: bytes that came until then.
+    """
+
+    came = 0
 
 
-def _receive(file: Download, part: Path, have: int, progress: Progress) -> None:
-    """Receives a file from where it broke off, or from its start if the server cannot do that."""
+class _TooLong(Exception):
+    """A server sends more than the file has."""
+
+
+def _receive(file: Download, part: Path, have: int, progress: Progress) -> int:
+    """Receives a file from where it broke off, or from its start if the server cannot do that.
+
+    Returns:
+        How many bytes came.
+    """
     headers = {"User-Agent": f"tncompile/{tncompile.__version__}", "Accept-Encoding": "identity"}
     if have:
         headers["Range"] = f"bytes={have}-"
@@ -180,7 +264,7 @@ def _receive(file: Download, part: Path, have: int, progress: Progress) -> None:
         if error.code == 416 and have:  # there is nothing behind what we have: it is whole, or of another file
             total = re.fullmatch(r"bytes \*/(\d+)", error.headers.get("Content-Range", ""))
             if total and int(total[1]) == have:
-                return
+                return 0
             part.unlink()
             raise _BrokenOff("the server has less than came before") from error
         if error.code in (408, 429) or error.code >= 500:
@@ -195,11 +279,28 @@ def _receive(file: Download, part: Path, have: int, progress: Progress) -> None:
         start, total = _extent(answer.status, answer.headers, have)
         if None not in (file.bytes, total) and file.bytes != total:
             raise ArtifactError(f"{file.url}: has {total:,} bytes, expected {file.bytes:,}; it is another file by now")
-        _check_room(part, file, None if total is None else total - start)
-        with part.open("r+b" if start else "wb") as out:
-            out.seek(start)
-            out.truncate()
-            _copy(answer, out, start, total, progress)
+        size = file.bytes if total is None else total
+        _check_room(part, file, None if size is None else size - start)
+        most = MAX_BYTES if size is None else size
+        try:
+            with part.open("r+b" if start else "wb") as out:
+                out.seek(start)
+                out.truncate()
+                try:
+                    _copy(answer, out, start, total, progress, most)
+                except _BrokenOff as error:
+                    error.came = out.tell() - start
+                    raise
+                return out.tell() - start
+        except _TooLong as error:
+            part.unlink()
+            says = (
+                "the most that is taken of a file of unknown length" if size is None else "which is what the file has"
+            )
+            raise ArtifactError(
+                f"{file.url}: the server sends more than {most:,} bytes, {says}; what came was removed. Try again, or "
+                "get the file from elsewhere"
+            ) from error
 
 
 def _extent(status: int, headers: Any, have: int) -> tuple[int, int | None]:
@@ -222,9 +323,11 @@ def _check_room(part: Path, file: Download, needed: int | None) -> None:
         )
 
 
-def _copy(answer: Any, out: Any, start: int, total: int | None, progress: Progress) -> None:
+def _copy(answer: Any, out: Any, start: int, total: int | None, progress: Progress, most: int) -> None:
     done, told = start, 0.0
     while chunk := _read(answer):
+        if done + len(chunk) > most:
+            raise _TooLong
         out.write(chunk)
         done += len(chunk)
         if time.monotonic() - told >= 0.2:
@@ -259,9 +362,8 @@ def _unpack(archives: list[Path], folder: Path, reporter: Reporter) -> None:
     """Unpacks archives into a folder and removes them; nothing appears in it before all are whole."""
     if not archives:
         return
-    fresh = folder / f".unpacking.{os.getpid()}.tmp"
+    fresh = Path(tempfile.mkdtemp(dir=folder, prefix=UNPACKING, suffix=".tmp"))
     try:
-        fresh.mkdir()
         for archive in archives:
             reporter.say(f"Unpacking {archive.name}")
             try:

@@ -2,8 +2,8 @@
 
 `pickle.Unpickler` cannot be made safe by a list of what may be called: NumPy's own `dtype` and `ndarray` take any
 state, also one that makes pointers of a file's bytes; a tuple nested deep enough ends the interpreter when it is
-hashed; and ten bytes can ask for a memo of gigabytes. So the operations are carried out here. `pickletools` takes them apart;
-what they make are values of Python, and notes of arrays from which an array of bytes follows once all is known.
+hashed; and ten bytes can ask for a memo of gigabytes. So the operations are carried out here. `pickletools` takes them
+apart; what they make are values of Python, and notes of arrays from which an array of bytes follows once all is known.
 """
 
 from __future__ import annotations
