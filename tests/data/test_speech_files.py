@@ -78,6 +78,10 @@ def test_eight_bits(tmp_path: Path) -> None:
         (riff_bytes(SAMPLES.astype(np.float32), kind=3), "float32, expected 8- or 16-bit PCM"),
         (riff_bytes(SAMPLES, kind=85), "no RIFF WAVE file"),
         (riff_bytes(SAMPLES, rate=0), "0 samples a second"),
+        (riff_bytes(SAMPLES, rate=999), "says that it has 999 samples a second, expected 1000 to 192000; get the file"),
+        (riff_bytes(SAMPLES, rate=192_001), "says that it has 192001 samples a second, expected 1000 to 192000"),
+        (sphere_bytes(SAMPLES, sample_rate="-i 999"), "its header says sample_rate 999, expected 1000 to 192000; get"),
+        (sphere_bytes(SAMPLES, sample_rate="-i 2147483629"), "sample_rate 2147483629, expected 1000 to 192000"),
     ],
 )
 def test_damaged_and_other_sound(tmp_path: Path, content: bytes, message: str) -> None:
@@ -102,6 +106,14 @@ def test_no_damage_goes_through_as_a_crash(tmp_path: Path, content: bytes) -> No
 def test_a_wrong_rate(tmp_path: Path) -> None:
     with pytest.raises(ArtifactError, match="has 8000 samples a second, expected 16000"):
         read_audio(saved(tmp_path, riff_bytes(SAMPLES, 8000)), 16000)
+
+
+@pytest.mark.parametrize("rate", [1_000, 192_000])
+def test_the_lowest_and_the_highest_rate(tmp_path: Path, rate: int) -> None:
+    for content in (riff_bytes(SAMPLES, rate), sphere_bytes(SAMPLES, rate)):
+        audio = read_audio(saved(tmp_path, content))
+        assert audio.rate == rate
+        assert len(resample(audio.samples.astype(np.float32), rate, 8000)) == -(-len(SAMPLES) * 8000 // rate)
 
 
 @pytest.mark.parametrize(("rate", "to"), [(16000, 8000), (19980, 8000), (8000, 16000), (8000, 8000)])

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import os
 import shutil
+import tracemalloc
+import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -33,7 +37,7 @@ from tncompile.data.parts import named_parts
 from tncompile.data.readers import vad
 from tncompile.data.spec import chosen_options
 from tncompile.data.speech.mixing import Mixture, Noise
-from tncompile.data.speech.packs import Pack
+from tncompile.data.speech.packs import Pack, read_phone_pack
 from tncompile.data.speech.phones import CLASSES, FOLDED
 from tncompile.errors import ArtifactError
 
@@ -230,6 +234,8 @@ def edited(arrays: dict[str, np.ndarray], **changes: object) -> dict[str, np.nda
         ({"offsets": np.arange(5)}, "do not go together"),
         ({"offsets": np.array([0, 9, 5, 20, 17200])}, "do not go together"),
         ({"sample_rate": np.array([0])}, "do not go together"),
+        ({"sample_rate": np.array([192_001])}, "says that it has 192001 samples a second, expected 1000 to 192000"),
+        ({"sample_rate": np.array([[]])}, "is not a pack of sounds"),
         ({"is_test": np.zeros(3, np.uint8)}, "do not go together"),
         ({"speaker": None}, "is not a pack of sounds"),
         ({"phones": np.array(["aa", "sil", "xx"])}, "is not a pack of phones: phones ['xx'] are not known"),
@@ -263,6 +269,48 @@ def test_a_pack_is_read_as_it_was_packed(tmp_path: Path) -> None:
     assert got.rate == 8000
     for k, samples in enumerate(sounds):
         np.testing.assert_array_equal(got.sound(k), samples)
+
+
+@pytest.mark.parametrize(
+    ("arrays", "read"), [(phone_pack(), read_phone_pack), (vad_pack(), lambda path: Pack(path, ("is_speech", "file")))]
+)
+def test_what_a_pack_holds_besides_is_not_unpacked(
+    tmp_path: Path, arrays: dict[str, np.ndarray], read: Callable[[Path], Any]
+) -> None:
+    """A few bytes of a file can unpack to any number of zeros."""
+    size = 1 << 26
+    write_pack(tmp_path / "a.npz", arrays)
+    with zipfile.ZipFile(tmp_path / "a.npz", "a", zipfile.ZIP_DEFLATED) as file:
+        content = io.BytesIO()
+        np.save(content, np.zeros(size, np.uint8))
+        file.writestr("zeros.npy", content.getvalue())
+    del content
+    tracemalloc.start()
+    try:
+        read(tmp_path / "a.npz")
+        assert tracemalloc.get_traced_memory()[1] < size // 2
+    finally:
+        tracemalloc.stop()
+
+
+def test_a_pack_that_says_that_it_is_huge_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "vad.npz"
+    write_pack(path, vad_pack())
+    header = io.BytesIO()
+    np.lib.format.write_array_header_1_0(header, {"descr": "|u1", "fortran_order": False, "shape": (1 << 40,)})
+    with zipfile.ZipFile(path) as old, zipfile.ZipFile(tmp_path / "new", "w") as new:
+        for member in old.namelist():
+            new.writestr(member, header.getvalue() if member == "diff_lo.npy" else old.read(member))
+    (tmp_path / "new").replace(path)
+    assert f"{path}: diff_lo says that it has shape [1099511627776]" in refused("vad", tmp_path)
+
+
+def test_a_noise_at_a_rate_that_no_recording_has(tmp_path: Path) -> None:
+    WRITERS["vad", "digits"](tmp_path, "")
+    path = tmp_path / "noise/a.wav"
+    path.write_bytes(riff_bytes(sound(1, 8000), 2147483629))
+    found = refused("vad", tmp_path)
+    assert found.startswith(f"{path}: says that it has 2147483629 samples a second, expected 1000 to 192000")
 
 
 def test_damaged_pack_files(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float, Int16
 
-from tncompile.data.speech.sphere import MAGIC, parse_sphere
+from tncompile.data.speech.sphere import MAGIC, RATES, parse_sphere
 from tncompile.errors import ArtifactError
 from tncompile.ir.io import read_bytes
 
@@ -37,7 +37,8 @@ def read_audio(path: Path, rate: int | None = None) -> Audio:
         rate: the rate that it must have [Hz]; None takes any.
 
     Raises:
-        ArtifactError: the file is of another format, truncated, has other channels, samples or another rate.
+        ArtifactError: the file is of another format, truncated, has other channels, samples or another rate, or one
+            beyond all recordings.
     """
     data = read_bytes(path)
     if data.startswith(MAGIC):
@@ -52,6 +53,20 @@ def read_audio(path: Path, rate: int | None = None) -> Audio:
     if rate is not None and audio.rate != rate:
         raise ArtifactError(f"{path}: has {audio.rate} samples a second, expected {rate}; get the original file")
     return audio
+
+
+def check_rate(path: Path, rate: int) -> None:
+    """Refuses a rate that no recording has.
+
+    Raises:
+        ArtifactError: it is such a rate.
+    """
+    lowest, highest = RATES
+    if not lowest <= rate <= highest:
+        raise ArtifactError(
+            f"{path}: says that it has {rate} samples a second, expected {lowest} to {highest}; get the file again, or "
+            "convert it"
+        )
 
 
 def _parse_riff(path: Path, data: bytes) -> Audio:
@@ -72,8 +87,7 @@ def _parse_riff(path: Path, data: bytes) -> Audio:
         samples = (samples.astype(np.int16) - 128) << 8
     if samples.dtype != np.int16:
         raise ArtifactError(f"{path}: has samples of type {samples.dtype}, expected 8- or 16-bit PCM; convert it")
-    if rate <= 0:
-        raise ArtifactError(f"{path}: says that it has {rate} samples a second; get the file again")
+    check_rate(path, int(rate))
     return Audio(samples.astype(np.int16), int(rate))
 
 

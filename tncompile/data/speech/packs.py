@@ -9,9 +9,22 @@ from typing import Any
 import numpy as np
 from jaxtyping import Int16, Int64
 
+from tncompile.data.readers.arrays import array_headers, read_arrays
+from tncompile.data.speech.audio import check_rate
 from tncompile.data.speech.corpus import Corpus, Recording, Utterance
 from tncompile.data.speech.phones import CLASSES, Segments
 from tncompile.errors import ArtifactError
+
+
+def _arrays(path: Path, what: str, names: tuple[str, ...]) -> dict[str, Any]:
+    """Returns arrays of a pack; whatever else is in the file is not unpacked."""
+    there = array_headers(path)
+    if missing := [name for name in names if name not in there]:
+        raise ArtifactError(
+            f"{path}: is not a pack of {what}: has no {missing[0]}, only {', '.join(there) or 'nothing'}; get the file "
+            "again"
+        )
+    return read_arrays(path, names)
 
 
 class Pack:
@@ -19,7 +32,7 @@ class Pack:
 
     Attributes:
         path: the file.
-        arrays: all of it but the sound.
+        arrays: those that were asked for.
         samples: 16-bit samples of all sounds [LSB].
         bounds: first sample of each sound, and the sample behind the last one.
         rate: samples a second [Hz].
@@ -39,9 +52,8 @@ class Pack:
             ArtifactError: it is no such file, or its arrays do not go together.
         """
         self.path = path
+        arrays = _arrays(path, "sounds", ("diff_hi", "diff_lo", "offsets", "sample_rate", *keys))
         try:
-            with np.load(path, allow_pickle=False) as file:
-                arrays: dict[str, Any] = {name: file[name] for name in file.files}
             high, low = arrays.pop("diff_hi"), arrays.pop("diff_lo")
             differences = (high.astype(np.uint16) << 8) | low
             self.samples: Int16[np.ndarray, " n"] = np.cumsum(differences.view(np.int16), dtype=np.int16)
@@ -49,7 +61,7 @@ class Pack:
             self.rate = int(arrays.pop("sample_rate")[0])
             self.arrays = arrays
             lengths = {name: len(arrays[name]) for name in keys}
-        except Exception as error:  # NumPy, zipfile and lzma raise a dozen kinds on damaged files
+        except (ValueError, TypeError, IndexError, AttributeError, OverflowError) as error:
             raise ArtifactError(f"{path}: is not a pack of sounds: {error}; get the file again") from error
         if self.bounds.ndim != 1 or len(self.bounds) < 2:
             raise ArtifactError(
@@ -69,6 +81,8 @@ class Pack:
                 f"{ends[1]}, with {lengths}, which do not go together; get the file again"
             )
 
+        check_rate(path, self.rate)
+
     def sound(self, index: int) -> Int16[np.ndarray, " n"]:
         """Returns the samples of a sound."""
         return self.samples[self.bounds[index] : self.bounds[index + 1]]
@@ -84,10 +98,11 @@ def read_phone_pack(path: Path) -> Corpus:
         ArtifactError: it is no such file, or its arrays do not go together.
     """
     pack = Pack(path, ("utt_id", "speaker", "is_test"))
+    columns = ("seg_utt", "seg_start", "seg_end", "seg_phone")
+    arrays = _arrays(path, "phones", (*columns, "phones"))
     try:
-        columns = [pack.arrays[f"seg_{name}"].astype(np.int64) for name in ("utt", "start", "end", "phone")]
-        phones = [str(phone) for phone in pack.arrays["phones"]]
-        owner, begin, end, phone = columns
+        owner, begin, end, phone = (arrays[name].astype(np.int64) for name in columns)
+        phones = [str(phone) for phone in arrays["phones"]]
         unknown = sorted(set(phones) - set(CLASSES))
         if unknown:
             raise ValueError(f"phones {unknown} are not known")
@@ -101,7 +116,7 @@ def read_phone_pack(path: Path) -> Corpus:
         expected[first[:-1]] = 0
         if not np.array_equal(begin, expected) or (end <= begin).any() or (end[first[1:] - 1] != lengths).any():
             raise ValueError("its segments do not tile its utterances")
-    except (KeyError, ValueError, IndexError, TypeError) as error:
+    except (ValueError, IndexError, TypeError) as error:
         raise ArtifactError(f"{path}: is not a pack of phones: {error}; get the file again") from error
 
     def load(index: int) -> Recording:

@@ -12,6 +12,9 @@ from tncompile.errors import ArtifactError
 MAGIC = b"NIST_1A\n"
 """First line of a SPHERE file."""
 
+RATES = (1_000, 192_000)
+"""Lowest and highest rate of sound that is read [Hz]. A damaged header can say any, and resampling would believe it."""
+
 _BYTE_ORDERS = {"01": "<i2", "10": ">i2"}
 
 
@@ -46,8 +49,11 @@ def parse_sphere(path: Path, data: bytes) -> tuple[Int16[np.ndarray, " samples"]
     if order not in _BYTE_ORDERS:
         raise ArtifactError(f"{path}: its header says sample_byte_format {order}, expected 01 or 10; get it again")
     count, rate = _integer(path, fields, "sample_count"), _integer(path, fields, "sample_rate")
-    if rate <= 0:
-        raise ArtifactError(f"{path}: its header says sample_rate {rate}, expected more than 0; get the file again")
+    lowest, highest = RATES
+    if not lowest <= rate <= highest:
+        raise ArtifactError(
+            f"{path}: its header says sample_rate {rate}, expected {lowest} to {highest}; get the file again"
+        )
     if len(data) - size != 2 * count:
         raise ArtifactError(
             f"{path}: holds {len(data) - size} bytes of samples, expected {2 * count} for the {count} samples of its "
