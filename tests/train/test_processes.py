@@ -202,6 +202,7 @@ def test_processes_that_do_not_fit_all_say_so(
 def test_somebody_else_at_the_port_is_passed_over(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("jax.distributed.initialize", lambda *_, **__: None)
     port = free_port()
+    monkeypatch.setattr(processes, "PATIENCE", 60)
     with ThreadPoolExecutor(1) as pool:
         first = pool.submit(processes.join, f"127.0.0.1:{port}", 2, 0, Said())
         while True:

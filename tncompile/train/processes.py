@@ -144,8 +144,11 @@ def _gather(address: tuple[str, int], processes: int) -> None:
     end, there = time.monotonic() + PATIENCE, dict[int, socket.socket]()
     with ExitStack() as stack:
         try:
-            family, _, _, _, place = socket.getaddrinfo(*address, type=socket.SOCK_STREAM)[0]
-            server = stack.enter_context(socket.create_server(place[:2], family=family))
+            family, kind, _, _, place = socket.getaddrinfo(*address, type=socket.SOCK_STREAM)[0]
+            server = stack.enter_context(socket.socket(family, kind))
+            server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # JAX is to listen there next
+            server.bind(place)
+            server.listen(processes)
         except OSError as error:
             raise ConfigError(
                 f"--coordinator: process 0 cannot listen at {_named(address)}: {error.strerror}; name an address of "
@@ -161,7 +164,7 @@ def _gather(address: tuple[str, int], processes: int) -> None:
                     f"--processes: process {', '.join(map(str, lacking))} of {processes} did not come to "
                     f"{_named(address)} within {PATIENCE} s; start all of them"
                 ) from error
-            if (hello := _heard(peer, 10)) is None:
+            if (hello := _heard(peer)) is None:
                 continue  # somebody else
             number, count = hello
             problem = None
@@ -211,9 +214,9 @@ def _say(peer: socket.socket, text: str) -> None:
         peer.sendall(f"{text}\n".encode())
 
 
-def _heard(peer: socket.socket, patience: float) -> tuple[int, int] | None:
+def _heard(peer: socket.socket) -> tuple[int, int] | None:
     """Returns the number and count that a process comes with, None from somebody else."""
-    peer.settimeout(patience)
+    peer.settimeout(10)
     try:
         words = peer.makefile("rb").readline(100).decode().split()
     except (OSError, UnicodeDecodeError):
