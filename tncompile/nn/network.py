@@ -237,10 +237,11 @@ def dropped(y: Map, training: Training, index: int) -> Map:
     if training.dropout == 0 or training.key is None:
         return y
     key, images = jax.random.fold_in(training.key, index), y.shape[-1]
-    first = 0 if training.axis is None else jax.lax.axis_index(training.axis) * images
-    # Image by image of the whole batch, so that it does not depend on how many devices share that.
-    keys = jax.vmap(lambda image: jax.random.fold_in(key, image))(first + jnp.arange(images))
-    kept = jax.vmap(lambda key: jax.random.bernoulli(key, 1 - training.dropout, y.shape[:-1]), out_axes=-1)(keys)
+    parts = 1 if training.axis is None else jax.lax.axis_size(training.axis)
+    # Drawn for the whole batch, so that it does not depend on how many devices share that.
+    kept = jax.random.bernoulli(key, 1 - training.dropout, (*y.shape[:-1], parts * images))
+    if training.axis is not None:
+        kept = jax.lax.dynamic_slice_in_dim(kept, jax.lax.axis_index(training.axis) * images, images, axis=-1)
     return jnp.where(kept, y / (1 - training.dropout), 0).astype(y.dtype)
 
 
