@@ -213,6 +213,22 @@ def test_somebody_else_at_the_port_is_passed_over(monkeypatch: pytest.MonkeyPatc
         assert first.result() is True
 
 
+@pytest.mark.parametrize("answer", [b"HTTP/1.1 400 Bad Request\r\n\r\n", b"\x00\x00\x18\x04\xff\xfe", b"-" * 2000])
+def test_somebody_else_in_place_of_process_0_is_told_apart(answer: bytes) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server, ThreadPoolExecutor(1) as pool:
+
+        def serve() -> None:
+            peer, _ = server.accept()
+            with peer:
+                peer.recv(500)
+                peer.sendall(answer)
+
+        served, port = pool.submit(serve), server.getsockname()[1]
+        with pytest.raises(ConfigError, match=rf"--coordinator: what answers at 127\.0\.0\.1:{port} is no process 0"):
+            processes.join(f"127.0.0.1:{port}", 2, 1, Said())
+        served.result()
+
+
 def test_number_of_a_process_without_a_coordinator(tmp_path: Path) -> None:
     (tmp_path / "tiny.yaml").write_text(EXPERIMENT)
     command = [sys.executable, "-m", "tncompile", "train", str(tmp_path / "tiny.yaml"), "--process", "1"]

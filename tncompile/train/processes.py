@@ -25,8 +25,8 @@ AUTO = "auto"
 PATIENCE = 300
 """How long processes wait for one another at the start [s]."""
 
-_HELLO, _GO = "tncompile-process", "go"
-"""What a process says to process 0, and is told when all are there."""
+_HELLO, _GO, _NO = "tncompile-process", "tncompile-go", "tncompile-no"
+"""How begins what a process says to process 0, and what it is told when all are there, and when they do not fit."""
 
 
 def join(coordinator: str, processes: int | None, process: int | None, reporter: Reporter) -> bool:
@@ -174,7 +174,7 @@ def _gather(address: tuple[str, int], processes: int) -> None:
                 problem = f"--process: two processes came as {number} of {processes}"
             if problem is not None:
                 for each in (*there.values(), peer):
-                    _say(each, problem)
+                    _say(each, f"{_NO} {problem}")
                 raise ConfigError(f"{problem}; give each process its own number, and all the same --processes")
             there[number] = peer
         for peer in there.values():
@@ -193,11 +193,16 @@ def _come(address: tuple[str, int], process: int, processes: int) -> None:
             with socket.create_connection(address, timeout=10) as peer:
                 _say(peer, f"{_HELLO} {process} {processes}")
                 peer.settimeout(max(end - time.monotonic(), 10))
-                answer = peer.makefile(encoding="utf-8").readline().strip()
-            if answer == _GO:
+                kind, _, problem = _line(peer).partition(" ")
+            if kind == _GO:
                 return
-            if answer:
-                raise ConfigError(f"{answer}; give each process its own number, and all the same --processes")
+            if kind == _NO:
+                raise ConfigError(f"{problem}; give each process its own number, and all the same --processes")
+            if kind:
+                raise ConfigError(
+                    f"--coordinator: what answers at {_named(address)} is no process 0 that waits for others; start "
+                    "all of them anew, with an address of process 0's machine and a free port"
+                )
             reason = "it ended"
         except OSError as error:
             reason = str(error.strerror or error)
@@ -218,12 +223,17 @@ def _heard(peer: socket.socket) -> tuple[int, int] | None:
     """Returns the number and count that a process comes with, None from somebody else."""
     peer.settimeout(10)
     try:
-        words = peer.makefile("rb").readline(100).decode().split()
-    except (OSError, UnicodeDecodeError):
+        words = _line(peer).split()
+    except OSError:
         return None
     if len(words) != 3 or words[0] != _HELLO or not (words[1].isdecimal() and words[2].isdecimal()):
         return None
     return int(words[1]), int(words[2])
+
+
+def _line(peer: socket.socket) -> str:
+    """Returns the line that comes next, of at most 500 bytes, whatever they are; "" if the other side has ended."""
+    return peer.makefile("rb").readline(500).decode("utf-8", "replace").strip()
 
 
 def _named(address: tuple[str, int]) -> str:
