@@ -18,10 +18,11 @@ from tncompile.ir.io import read_bytes
 REPEATED = "core"
 """The one key that an object may hold several times."""
 
-# What stands before a comment, strings whole, so that one in a string is none; then the comment, or the end. Possessive
-# quantifiers: it never goes back. `open` is what cannot be closed, and takes the rest, so that the search ends there.
+# A comment, or a string whole, so that a comment in it is none. `open` is what cannot be closed, and takes the rest, so that
+# the search ends there.
 _COMMENT = re.compile(
-    r"""((?: [^"/]++ | "(?:[^"\\]++|\\.)*+" | /(?![*/]) )*+)  (?: /\*.*?\*/ | //[^\n]*+ | (?P<open>["/].*+)?\Z )""",
+    # No possessive quantifier round a group: Python 3.11.2 matches those wrongly.
+    r"""(?P<string> "[^"\\]*(?:\\.[^"\\]*)*" ) | /\*.*?\*/ | //[^\n]* | (?P<open> (?: " | /\* ) .* )""",
     re.VERBOSE | re.DOTALL,
 )
 _RUNS = {
@@ -93,10 +94,9 @@ def strip_comments(text: str) -> str:
         return text
 
     def kept(match: re.Match[str]) -> str:
-        begin = match.end(1)
-        if begin == len(text) or match["open"]:
+        if match["string"] or match["open"]:
             return match[0]
-        return match[1] + " " + "\n" * text.count("\n", begin, match.end())
+        return " " + "\n" * match[0].count("\n")
 
     return _COMMENT.sub(kept, text)
 
