@@ -380,10 +380,16 @@ def _unpack(archives: list[Path], folder: Path, reporter: Reporter) -> None:
 def _extract(archive: Path, folder: Path) -> None:
     """Unpacks an archive of which nothing may land outside the folder."""
     if archive.suffix != ".zip":
-        if not hasattr(tarfile, "data_filter"):  # before Python 3.11.4
-            raise ArtifactError(f"{archive}: this Python cannot unpack it safely; take 3.11.4 or newer, or unpack it")
         with tarfile.open(archive) as file:
-            file.extractall(folder, filter="data")  # refuses paths and links that lead out of it, and devices
+            for member in file:  # not extractall, whose filters Python has since 3.11.4 only
+                path = PurePosixPath(member.name.replace("\\", "/"))
+                content = file.extractfile(member) if member.isfile() else None
+                if path.is_absolute() or ".." in path.parts or not (content or member.isdir()):
+                    raise tarfile.TarError(f"it holds {member.name!r}, which is no plain file within its folder")
+                (folder / path if content is None else (folder / path).parent).mkdir(parents=True, exist_ok=True)
+                if content is not None:
+                    with content, (folder / path).open("wb") as out:
+                        shutil.copyfileobj(content, out)
             # tarfile ends with the archive's end mark, before the last of the compressed bytes and their checksum.
             while file.fileobj is not None and file.fileobj.read(CHUNK):
                 pass

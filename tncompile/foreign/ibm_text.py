@@ -18,8 +18,8 @@ from tncompile.ir.io import read_bytes
 REPEATED = "core"
 """The one key that an object may hold several times."""
 
-# A comment, or a string whole, so that a comment in it is none. `open` is what cannot be closed, and takes the rest, so that
-# the search ends there.
+# A comment, or a string whole, so that a comment in it is none. `open` is what cannot be closed, and takes the rest, so
+# that the search ends there.
 _COMMENT = re.compile(
     # No possessive quantifier round a group: Python 3.11.2 matches those wrongly.
     r"""(?P<string> "[^"\\]*(?:\\.[^"\\]*)*" ) | /\*.*?\*/ | //[^\n]* | (?P<open> (?: " | /\* ) .* )""",
