@@ -8,6 +8,7 @@ A run folder holds everything about one experiment:
     train/                   checkpoints, metrics.jsonl, and event files for TensorBoard with --tensorboard
     stages/N-PASS.safetensors   the stage behind each pass (and .txt with --dump-ir)
     chip.safetensors         the chip image
+    simulation.safetensors   what it did on images, for reports
 """
 
 from __future__ import annotations
@@ -125,6 +126,11 @@ class RunFolder:
         """Measurements of the training, a line an epoch."""
         return self.train / "metrics.jsonl"
 
+    @property
+    def simulation(self) -> Path:
+        """What the chip did on images."""
+        return self.root / "simulation.safetensors"
+
     def model(self, untrained: bool) -> Path:
         """Returns the trained model's file, or that of the random one."""
         return self.root / ("untrained.safetensors" if untrained else "model.safetensors")
@@ -159,13 +165,13 @@ class RunFolder:
             )
 
     def forget(self, steps: Sequence[str]) -> None:
-        """Removes the stages behind these steps, and the chip image, which no longer belong to the rest.
+        """Removes the stages behind these steps, the chip image and what it did, which no longer belong to the rest.
 
         Raises:
             ArtifactError: one cannot be removed.
         """
         stages = [self.stage(step) for step in steps]
-        for path in (self.image, *stages, *(stage.with_suffix(".txt") for stage in stages)):
+        for path in (self.image, self.simulation, *stages, *(stage.with_suffix(".txt") for stage in stages)):
             try:
                 path.unlink(missing_ok=True)
             except OSError as error:
@@ -852,6 +858,7 @@ def simulate_step(
     model_bits, model_outputs, model_classes = _run_model(model, pixels)
     # Spikes that enter the chip count as well: if they differ, the host is not the model's first layer.
     wrong = np.concatenate([bits != model_bits, result.output_bits != model_outputs], axis=1)
+    estimated = _count_and_keep(experiment, folder, image, pixels, bits, labels, chip_classes, reporter)
     figures = {
         "frames": len(pixels),
         "accuracy": None if labels is None else float((chip_classes == labels).mean()),
@@ -865,11 +872,63 @@ def simulate_step(
         "streams": result.streams,
         "engine": result.engine,
         "engine_reason": result.reason,
+        "chip": estimated,
         "images": experiment.data.name if random is None else f"random, seed {random}",
         "data": provenance,
         "device": device(),
     }
     return folder.record(experiment, "simulate", figures)
+
+
+def _count_and_keep(
+    experiment: Experiment,
+    folder: RunFolder,
+    image: ChipImage,
+    pixels: np.ndarray,
+    bits: np.ndarray,
+    labels: np.ndarray | None,
+    classes: np.ndarray,
+    reporter: Reporter,
+) -> dict[str, Any] | None:
+    """Counts what the chip does on some of the images, writes that for reports, and returns what it comes to.
+
+    None if no image is to be counted; then there is no such file either.
+    """
+    from tncompile.analysis.estimate import estimate
+    from tncompile.counting import count_frames, layers_of
+    from tncompile.recording import WRONG_IMAGES, Recording, write_recording
+
+    count = min(experiment.energy.frames, len(pixels))
+    if not count:
+        folder.simulation.unlink(missing_ok=True)
+        return None
+    # Evenly over all: data sets may be sorted by class.
+    counted = np.linspace(0, len(pixels) - 1, count).astype(np.int64)
+    layers = layers_of(read_core_graph(folder))
+    reporter.say(f"Counting what the chip does on {count:,} of them")
+    events, raster = count_frames(
+        image,
+        bits[counted],
+        engine=experiment.simulate.engine,
+        layers=layers,
+        progress=lambda done, total: reporter.progress("count", done, total, {}),
+    )
+    known = np.full(len(pixels), -1) if labels is None else labels
+    wrong = np.flatnonzero((known >= 0) & (classes != known))[:WRONG_IMAGES]
+    write_recording(
+        folder.simulation,
+        Recording(
+            image=digest(image),
+            labels=known.astype(np.int32),
+            chip_classes=classes.astype(np.int32),
+            wrong=wrong.astype(np.int32),
+            wrong_pixels=pixels[wrong],
+            counted=counted,
+            events=events,
+            raster=raster,
+        ),
+    )
+    return estimate(events, image, experiment.energy, layers)
 
 
 def images_to_simulate(

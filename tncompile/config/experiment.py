@@ -13,6 +13,7 @@ from pydantic import BaseModel, Field, ValidationError
 from tncompile.arch import TRUENORTH, ChipArch
 from tncompile.config.base import Config
 from tncompile.config.data import DataConfig
+from tncompile.config.energy import EnergyConfig
 from tncompile.config.net import NetConfig
 from tncompile.config.train import TrainConfig
 from tncompile.config.yaml import KeyPath, dump_yaml, load_yaml, parse_yaml
@@ -51,6 +52,9 @@ class Experiment(Config):
     train: TrainConfig = Field(default=TrainConfig(), description="training")
     compile: dict[str, dict[str, Any]] = Field(default={}, description="options of the passes, by the pass's name")
     simulate: SimulateConfig = Field(default=SimulateConfig(), description="simulation")
+    energy: EnergyConfig = Field(
+        default=EnergyConfig(), description="power and speed of the chip, from that simulation"
+    )
 
 
 def load_experiment(path: str | Path, overrides: Sequence[str] = (), seed: int | None = None) -> Experiment:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -11,10 +11,11 @@ from jaxtyping import Bool
 from tncompile.analysis.traffic import Activity
 from tncompile.chip_run import open_chip
 from tncompile.config.experiment import load_experiment
-from tncompile.errors import ArtifactError, ConfigError, SimulationError
+from tncompile.counting import count_frames
+from tncompile.errors import ArtifactError
 from tncompile.ir import ChipImage
 from tncompile.reporter import Reporter
-from tncompile.sim import InputSpikes, Window, simulate_stream, transduce
+from tncompile.sim import transduce
 from tncompile.sim.sources import MAX_STREAMS, check_ranges
 from tncompile.sim.tables import open_table
 from tncompile.workflow import RunFolder, images_to_simulate
@@ -101,9 +102,6 @@ def frame_activity(
 ) -> Activity:
     """Returns the spikes while frames enter one a tick and every layer is at work.
 
-    The frames go round, and the ticks that count begin when the first of them leaves the pipeline: so each layer sees
-    each frame exactly once in them.
-
     Args:
         image: a feed-forward chip.
         frames: the transduction's bits.
@@ -112,56 +110,7 @@ def frame_activity(
         source: what the frames are, for people.
 
     Raises:
-        ConfigError: there are no frames, or no engine has the name.
-        InfeasibleError: the engine cannot run such an image.
-        SimulationError: the chip's latency is not known, or the frames do not fit the image.
+        ConfigError, InfeasibleError, SimulationError: as `count_frames`.
     """
-    if image.latency < 0:
-        raise SimulationError(
-            "chip image: its latency is not known, so frames one a tick cannot be told apart; record a run with "
-            "'tncompile simulate --record' and name that file with --spikes"
-        )
-    if frames.shape[1] != image.input_bits:
-        raise SimulationError(f"frames: {frames.shape[1]} input bits a frame, the image takes {image.input_bits}")
-    if not len(frames):
-        raise ConfigError("frames: there are none; give at least one")
-    spikes = np.zeros(image.neuron_type.shape, np.int64)
-
-    def add(window: Window) -> None:
-        np.add(spikes, window.raster[0, max(0, image.latency - window.first) :].sum(axis=0, dtype=np.int64), out=spikes)
-
-    ticks = image.latency + len(frames)
-    simulate_stream(
-        image,
-        _Frames(frames, ticks),
-        ticks,
-        engine=engine,
-        sinks=[add],
-        streams=1,
-        watch=tuple(range(len(image.core_x))),
-        progress=progress,
-    )
-    return Activity(spikes=spikes, ticks=len(frames), source=source)
-
-
-class _Frames:
-    """Frames that enter one a tick, round and round; a `SpikeSource`."""
-
-    every_stream = True
-
-    def __init__(self, frames: Bool[np.ndarray, "n bits"], ticks: int) -> None:
-        """Keeps the frames.
-
-        Args:
-            frames: input bits.
-            ticks: for so many [tick].
-        """
-        self._frames = frames
-        self._ticks = ticks
-
-    def chunks(self) -> Iterator[InputSpikes]:
-        """Yields the spikes of one tick after the other."""
-        for tick in range(self._ticks):
-            bit = np.flatnonzero(self._frames[tick % len(self._frames)]).astype(np.int32)
-            none = np.zeros(len(bit), np.int32)
-            yield InputSpikes(stream=none, tick=none.astype(np.int64) + tick, core=none - 1, axon=bit, delay=none)
+    events, _ = count_frames(image, frames, engine=engine, progress=progress)
+    return Activity(spikes=events.spikes, ticks=events.ticks, source=source)

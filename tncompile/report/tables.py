@@ -61,12 +61,53 @@ def summary_rows(results: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
             f"{simulated['mismatched_spikes']:,} in {simulated['frames']:,} frames "
             f"({simulated['output_spikes']:,} output spikes compared)",
         )
-        yield "latency", _count(simulated["latency_ticks"], "tick")
+        if chip := simulated.get("chip"):
+            yield from _chip_rows(chip)
+        yield "latency", ", ".join([_count(simulated["latency_ticks"], "tick"), *_latency(chip)])
         yield (
             "simulator",
             f"{simulated['frames_per_s']:,.0f} frames/s, {simulated['ticks_per_s']:,.0f} ticks/s, "
             f"engine {simulated['engine']}",
         )
+
+
+def _chip_rows(chip: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Yields what the chip itself would do, with intervals."""
+    limits = {
+        "core": "the synaptic events of core ({x}, {y}), {layer}".format(**chip["busiest_core"]),
+        "link": "the link between two routers that carries most",
+        "edge": "the packets over the chip's edge",
+        "floor": "the shortest tick there is",
+    }
+    sure = f"with {100 * chip['confidence']:.0f} % confidence"
+    yield "chip speed", f"{interval(chip['frames_per_s'], 'frames/s')} {sure}, limited by {limits[chip['limit']]}"
+    yield "chip power", f"{interval(chip['power_mW'], 'mW')} at that speed and {chip['voltage_V']:.4g} V"
+    energy = interval(chip["energy_per_frame_uJ"], "µJ a frame")
+    yield "chip efficiency", f"{interval(chip['frames_per_s_per_W'], 'frames/s/W')}, {energy}"
+
+
+def _latency(chip: Mapping[str, Any] | None) -> list[str]:
+    """Returns how long an answer takes on the chip, if anybody knows."""
+    return [interval(chip["latency_ms"], "ms")] if chip and "latency_ms" in chip else []
+
+
+def interval(figure: Mapping[str, float], unit: str) -> str:
+    """Returns an estimated figure with its interval.
+
+    >>> interval({"value": 188.02, "low": 153.8, "high": 250.02}, "mW")
+    '188 mW (154 … 250)'
+    """
+    value, low, high = (significant(figure[key]) for key in ("value", "low", "high"))
+    return f"{value} {unit} ({low} … {high})"
+
+
+def significant(number: float) -> str:
+    """Returns a number to three digits, whole from 100 on.
+
+    >>> [significant(n) for n in (0.01234, 1.5, 42.0, 1448.9)]
+    ['0.0123', '1.5', '42', '1,449']
+    """
+    return f"{number:,.0f}" if abs(number) >= 100 else f"{number:.3g}"
 
 
 def _savings(cores: Mapping[str, int | None]) -> str:
