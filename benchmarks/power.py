@@ -70,8 +70,8 @@ def points(published: Mapping[str, Any], rows: Sequence[Mapping[str, Any]], fram
         neurons = synthetic["cores"] * TRUENORTH.neurons
         spikes = neurons * point["rate"]
         rates = Rates(
-            cores=synthetic["cores"],
-            updates=neurons * synthetic["ticks_per_s"],
+            cores=float(synthetic["cores"]),
+            updates=float(neurons * synthetic["ticks_per_s"]),
             events=spikes * point["synapses"],
             hops=spikes * synthetic["hops_per_spike"],
         )
@@ -83,7 +83,7 @@ def points(published: Mapping[str, Any], rows: Sequence[Mapping[str, Any]], fram
         found.append(Point(name=row["title"], kind="classifier", rates=rates, volts=1.0, milliwatts=row["mW"]))
     boards = published["boards"]
     for point in boards["points"]:
-        crossings = boards["crossings_per_chip"] * point["chips"] * point["fps"]
+        crossings = float(boards["crossings_per_chip"] * point["chips"] * point["fps"])
         rates = _classifier(boards["cores_per_chip"] * point["chips"], point["fps"], frame, crossings)
         found.append(
             Point(name=point["name"], kind="board", rates=rates, volts=boards["volts"], milliwatts=point["mW"])
@@ -93,74 +93,117 @@ def points(published: Mapping[str, Any], rows: Sequence[Mapping[str, Any]], fram
 
 def _classifier(cores: int, fps: float, frame: Mapping[str, float], crossings: float = 0.0) -> Rates:
     return Rates(
-        cores=cores,
-        updates=cores * TRUENORTH.neurons * fps,
+        cores=float(cores),
+        updates=float(cores * TRUENORTH.neurons * fps),
         events=frame["synaptic_events"] / frame["cores"] * cores * fps,
         hops=frame["hops"] / frame["cores"] * cores * fps,
         crossings=crossings,
     )
 
 
-def modelled(logs: Float64[np.ndarray, " free"], known: Float64[np.ndarray, " constants"], point: Point) -> float:
-    """Returns the power of a point [mW].
+def modelled(
+    logs: Float64[np.ndarray, " free"], known: Float64[np.ndarray, " constants"], measured: Sequence[Point]
+) -> Float64[np.ndarray, " points"]:
+    """Returns the power of points [mW].
 
     Args:
         logs: logarithms of the constants in `POWER`, and of `traffic` behind them.
         known: logarithms of all constants; those of `POWER` do not count.
-        point: what the chip did.
+        measured: the points.
     """
-    values = np.exp(np.concatenate([logs[:-1], known[len(POWER) :]]))
-    factor = math.exp(logs[-1]) if point.kind != "synthetic" else 1.0
+    constants = Constants(values=np.exp(np.concatenate([logs[:-1], known[len(POWER) :]]))[None])
+    factor = np.array([1.0 if point.kind == "synthetic" else math.exp(logs[-1]) for point in measured])
+
+    def of(name: str) -> Float64[np.ndarray, " points"]:
+        return np.array([getattr(point.rates, name) for point in measured])
+
     rates = Rates(
-        cores=point.rates.cores,
-        updates=point.rates.updates,
-        events=factor * point.rates.events,
-        hops=factor * point.rates.hops,
-        crossings=point.rates.crossings,
+        cores=of("cores"),
+        updates=of("updates"),
+        events=factor * of("events"),
+        hops=factor * of("hops"),
+        crossings=of("crossings"),
     )
-    return float(parts(Constants(values=values[None]), rates, point.volts).sum())
+    return parts(constants, rates, np.array([point.volts for point in measured])).sum(axis=1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prior:
+    """What is known of each constant before a fit: the mean and the spread of its logarithm.
+
+    Attributes:
+        mean: of those of `NAMES` and of `traffic`; where nothing is known, where the search begins.
+        spread: of those of which something is known.
+    """
+
+    mean: Mapping[str, float]
+    spread: Mapping[str, float]
+
+    @property
+    def logs(self) -> Float64[np.ndarray, " constants"]:
+        """The means in the order of `NAMES`."""
+        return np.array([self.mean[name] for name in NAMES])
+
+
+def prior_of(figures: Mapping[str, Any]) -> Prior:
+    """Returns what `data/published.yaml` says of single constants."""
+    start = {name: math.log(value) for name, value in START.items()}
+    return Prior(
+        mean=start | {name: math.log(_at_one_volt(figure)) for name, figure in figures.items()},
+        spread={name: float(figure["spread"]) for name, figure in figures.items()},
+    )
+
+
+def solve(
+    measured: Sequence[Point], prior: Prior
+) -> tuple[Float64[np.ndarray, " free"], Float64[np.ndarray, "free free"]]:
+    """Returns the logarithms of the constants in `POWER` and of `traffic` that fit best, and their covariance."""
+    free, known = [*POWER, "traffic"], prior.logs
+    published = np.array([point.milliwatts for point in measured])
+    spread = np.array([SPREAD[point.kind] for point in measured])
+
+    def misfits(logs: Float64[np.ndarray, " free"]) -> Float64[np.ndarray, " misfits"]:
+        of_points = np.log(modelled(logs, known, measured) / published) / spread
+        of_figures = [(logs[i] - prior.mean[n]) / prior.spread[n] for i, n in enumerate(free) if n in prior.spread]
+        return np.concatenate([of_points, of_figures])
+
+    found = least_squares(misfits, np.array([prior.mean[name] for name in free]), x_scale=0.1)
+    return found.x, np.linalg.inv(found.jac.T @ found.jac)
 
 
 def fit() -> dict[str, Any]:
     """Returns what `model.json` holds."""
     published = yaml.safe_load(PUBLISHED.read_text(encoding="utf-8"))
-    paper = json.loads(PAPER.read_text(encoding="utf-8"))
+    rows = json.loads(PAPER.read_text(encoding="utf-8"))["rows"]
     results = json.loads(ACTIVITY.read_text(encoding="utf-8"))
     chip = results["simulate"]["chip"]
     frame = {"cores": results["compile"]["cores"]} | {k: chip["per_frame"][k] for k in ("synaptic_events", "hops")}
-    figures = published["figures"]
-    prior = {name: (math.log(_at_one_volt(figures[name])), figures[name]["spread"]) for name in figures}
-    start = [prior[name][0] if name in prior else math.log(START[name]) for name in POWER]
-    known = np.array(start + [prior[name][0] for name in NAMES[len(POWER) :]])
-    measured = points(published, paper["rows"], frame)
-    free = [*POWER, "traffic"]
-
-    def misfits(logs: Float64[np.ndarray, " free"]) -> Float64[np.ndarray, " misfits"]:
-        of_points = [math.log(modelled(logs, known, p) / p.milliwatts) / SPREAD[p.kind] for p in measured]
-        of_figures = [(logs[i] - prior[n][0]) / prior[n][1] for i, n in enumerate(free) if n in prior]
-        return np.array(of_points + of_figures)
-
-    found = least_squares(misfits, np.array([*start, prior["traffic"][0]]), x_scale=0.1)
-    covariance = np.linalg.inv(found.jac.T @ found.jac)[:-1, :-1]
-    told = [(p, modelled(found.x, known, p)) for p in measured]
-    residuals = [
-        {
-            "name": p.name,
-            "kind": p.kind,
-            "volts": p.volts,
-            "mW": p.milliwatts,
-            "model_mW": mW,
-            "off": mW / p.milliwatts - 1,
-        }
-        for p, mW in told
-    ]
-    classifiers = [math.log1p(r["off"]) for r in residuals if r["kind"] == "classifier"]
-    event = event_time(prior["event_ns"], paper["rows"], chip["busiest"]["core_events"]["mean"])
-    mean = np.concatenate([found.x[:-1], known[len(POWER) :]])
-    mean[NAMES.index("event_ns")] = event["log_mean"]
-    every = np.diag([prior.get(name, (0.0, 0.0))[1] ** 2 for name in NAMES])
-    every[: len(POWER), : len(POWER)] = covariance
-    every[NAMES.index("event_ns"), NAMES.index("event_ns")] = event["spread"] ** 2
+    prior, measured = prior_of(published["figures"]), points(published, rows, frame)
+    logs, covariance = solve(measured, prior)
+    residuals = []
+    for i, point in enumerate(measured):
+        others, _ = solve(measured[:i] + measured[i + 1 :], prior)
+        of_all, of_others = (float(modelled(each, prior.logs, [point])[0]) for each in (logs, others))
+        residuals.append(
+            {
+                "name": point.name,
+                "kind": point.kind,
+                "volts": point.volts,
+                "mW": point.milliwatts,
+                "model_mW": of_all,
+                "off": of_all / point.milliwatts - 1,
+                "off_if_held_out": of_others / point.milliwatts - 1,
+            }
+        )
+    # Those that a net will have which nothing was fitted to.
+    classifiers = [math.log1p(row["off_if_held_out"]) for row in residuals if row["kind"] == "classifier"]
+    busiest = chip["busiest"]["core_events"]["mean"]
+    event, spread = event_time((prior.mean["event_ns"], prior.spread["event_ns"]), rows, busiest)
+    mean = np.concatenate([logs[:-1], prior.logs[len(POWER) :]])
+    every = np.diag([prior.spread.get(name, 0.0) ** 2 for name in NAMES])
+    every[: len(POWER), : len(POWER)] = covariance[:-1, :-1]
+    at = NAMES.index("event_ns")
+    mean[at], every[at, at] = event, spread**2
     return {
         "about": "fitted by benchmarks/power.py to tncompile/analysis/data/published.yaml and experiments/paper.json",
         "names": list(NAMES),
@@ -168,15 +211,15 @@ def fit() -> dict[str, Any]:
         "mean": mean.tolist(),
         "covariance": every.tolist(),
         "scatter": float(np.sqrt(np.mean(np.square(classifiers)))),
-        "traffic": float(np.exp(found.x[-1])),
-        "our_frame": frame | {"busiest_core": chip["busiest"]["core_events"]["mean"]},
+        "traffic": float(np.exp(logs[-1])),
+        "our_frame": frame | {"busiest_core": busiest},
         "residuals": residuals,
-        "speed": speed(mean, paper["rows"], chip),
+        "speed": speed(mean, rows, chip),
     }
 
 
-def event_time(prior: tuple[float, float], rows: Sequence[Mapping[str, Any]], busiest: float) -> dict[str, float]:
-    """Returns how long a core takes for a synaptic event, the mean and spread of its logarithm.
+def event_time(prior: tuple[float, float], rows: Sequence[Mapping[str, Any]], busiest: float) -> tuple[float, float]:
+    """Returns how long a core takes for a synaptic event: the mean and the spread of its logarithm.
 
     Frames a second of the paper say how long a tick was. How many events its busiest core made in one is not known; our
     CIFAR-10 net is the paper's, trained on the same images, so its number may be off by `TRAFFIC_ALIKE`, and for the
@@ -193,7 +236,7 @@ def event_time(prior: tuple[float, float], rows: Sequence[Mapping[str, Any]], bu
         estimates.append((math.log(1e9 / row["fps"] / busiest), spread))
     weights = np.array([1 / spread**2 for _, spread in estimates])
     mean = float(np.average([log for log, _ in estimates], weights=weights))
-    return {"log_mean": mean, "spread": math.sqrt(1 / weights.sum() + TRAFFIC_ALIKE**2)}
+    return mean, math.sqrt(1 / weights.sum() + TRAFFIC_ALIKE**2)
 
 
 def speed(
@@ -201,8 +244,8 @@ def speed(
 ) -> list[dict[str, Any]]:
     """Returns the frames a second of each row of the paper, if its net were as busy as ours for CIFAR-10."""
     constants, busiest = Constants(values=np.exp(mean)[None]), chip["busiest"]
-    loads = [busiest[name]["mean"] for name in ("core_events", "link_packets", "edge_packets")]
-    tick = ticks(constants, *loads, 1.0, TRUENORTH).max()
+    core, link, edge = (busiest[name]["mean"] for name in ("core_events", "link_packets", "edge_packets"))
+    tick = ticks(constants, core, link, edge, 1.0, TRUENORTH).max()
     return [
         {"name": row["title"], "fps": row["fps"], "model_fps": 1e6 / tick, "off": 1e6 / tick / row["fps"] - 1,
          "events_if_exact": 1e9 / row["fps"] / constants.of("event_ns")[0]}
@@ -230,7 +273,8 @@ def main() -> None:
         print(f"{name:20} {value:12.4g}  ± {100 * 1.645 * sd:.0f} %")
     print(f"{'traffic':20} {found['traffic']:12.4g}\n{'scatter':20} {found['scatter']:12.4g}")
     for row in found["residuals"]:
-        print(f"{row['name']:26} {row['mW']:8.1f} mW  {row['model_mW']:8.1f} mW  {100 * row['off']:+6.1f} %")
+        offs = f"{100 * row['off']:+6.1f} %, held out {100 * row['off_if_held_out']:+6.1f} %"
+        print(f"{row['name']:26} {row['mW']:8.1f} mW  {row['model_mW']:8.1f} mW  {offs}")
     for row in found["speed"]:
         print(f"{row['name']:26} {row['fps']:8.0f} /s  {row['model_fps']:8.0f} /s  {100 * row['off']:+6.1f} %")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -83,7 +84,9 @@ def estimate(
         tick = lengths.max(axis=1)
         fps = 1e6 / tick
         power = _power(constants, frame, len(image.core_x), fps, config.voltage, arch) * off[:, None]
-        nominal = _power(constants, frame, len(image.core_x), np.full(len(fps), arch.ticks_per_s), config.voltage, arch)
+        nominal = _power(
+            constants, frame, len(image.core_x), np.full(len(fps), float(arch.ticks_per_s)), config.voltage, arch
+        )
         total = power.sum(axis=1)
         found = {
             "tick_us": tick,
@@ -180,18 +183,18 @@ def by_layer(events: Events, image: ChipImage, layers: Layers) -> list[dict[str,
 
 def _power(
     constants: Constants,
-    frame: dict[str, float],
+    frame: Mapping[str, Any],
     cores: int,
     fps: Float64[np.ndarray, " sets"],
     volts: float,
     arch: ChipArch,
 ) -> Float64[np.ndarray, "sets parts"]:
     """Returns the power at so many frames a second: leakage, and the energy of a frame as often."""
-    standing = parts(constants, Rates(cores=cores, updates=0.0, events=0.0, hops=0.0), volts, arch)
+    standing = parts(constants, Rates(cores=float(cores), updates=0.0, events=0.0, hops=0.0), volts, arch)
     moving = parts(
         constants,
         Rates(
-            cores=0,
+            cores=0.0,
             updates=frame["neuron_updates"],
             events=frame["synaptic_events"],
             hops=frame["hops"],

@@ -54,9 +54,13 @@ _THRESHOLD_VOLTS = 0.40  # of the transistors, assumed: for how gates slow down
 _NEURON_BITS = 154  # of a core's memory a neuron, beside its row of the crossbar: 410 − 256 (Akopyan 2015)
 
 
+PerChip = float | Float64[np.ndarray, " chips"]
+"""A number of one chip, or of each of many."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rates:
-    """What a chip, or a board of chips, does in a second.
+    """What a chip, or a board of chips, does in a second; or what each of many does.
 
     Attributes:
         cores: in use; the others are switched off.
@@ -66,11 +70,11 @@ class Rates:
         crossings: of packets from chip to chip [1/s].
     """
 
-    cores: float
-    updates: float
-    events: float
-    hops: float
-    crossings: float = 0.0
+    cores: PerChip
+    updates: PerChip
+    events: PerChip
+    hops: PerChip
+    crossings: PerChip = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -132,18 +136,18 @@ def fitted() -> Model:
 
 
 def parts(
-    constants: Constants, rates: Rates, volts: float, arch: ChipArch = TRUENORTH
-) -> Float64[np.ndarray, "sets parts"]:
+    constants: Constants, rates: Rates, volts: PerChip, arch: ChipArch = TRUENORTH
+) -> Float64[np.ndarray, "sets_or_chips parts"]:
     """Returns the power of each of `PARTS` [mW].
 
     Args:
-        constants: one or many sets.
+        constants: one or many sets; one if there are many chips.
         rates: what the chip does.
         volts: its supply voltage [V].
         arch: its cores.
 
     >>> one = Constants(values=np.array([[30.0, 4.0, 26.0, 1.9, 3.8, 832.0, 60.0, 4e7, 47.6, 1.3]]))
-    >>> busy = Rates(cores=4096, updates=1e9, events=0, hops=0)
+    >>> busy = Rates(cores=4096.0, updates=1e9, events=0.0, hops=0.0)
     >>> parts(one, busy, 1.0).round(1).tolist()
     [[122.9, 26.0, 0.0, 0.0, 0.0]]
     """
@@ -160,7 +164,7 @@ def parts(
             for name, rate in zip(scale, (rates.updates, rates.events, rates.hops, rates.crossings), strict=True)
         ),
     ]
-    return np.stack(milliwatts, axis=1)
+    return np.stack(np.broadcast_arrays(*milliwatts), axis=1)
 
 
 def ticks(
