@@ -12,7 +12,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import yaml
+
 from passes.default_pipeline import DEFAULT_PIPELINE
+from tncompile.analysis.power import MODEL
 from tncompile.config.experiment import Experiment
 from tncompile.config.reference import markdown
 
@@ -21,10 +25,27 @@ RESULTS = ROOT / "experiments" / "results"
 PAPER = ROOT / "experiments" / "paper.json"
 """Figures of the paper, a row each, with their source."""
 
-PAGES = (ROOT / "docs" / "yaml.md", *sorted((ROOT / "experiments").glob("*.md")))
+PUBLISHED = MODEL.parent / "published.yaml"
+"""What the model of power and speed is fitted to."""
+
+PAGES = (ROOT / "docs" / "yaml.md", ROOT / "docs" / "energy.md", *sorted((ROOT / "experiments").glob("*.md")))
 """Pages that may have places for tables."""
 
 _TABLE = re.compile(r"(<!-- (?P<what>[^>]+), by docs/build\.py -->\n).*?(<!-- end -->)", re.DOTALL)
+
+_MEANING = {
+    "leak_uW": "leakage of a core [µW]",
+    "leak_exponent": "leakage goes with this power of the voltage",
+    "update_pJ": "visit of a neuron, one a tick [pJ]",
+    "event_pJ": "synaptic event [pJ]",
+    "hop_pJ": "packet from a router to the next [pJ]",
+    "crossing_pJ": "packet from a chip to the next [pJ]",
+    "event_ns": "time of a synaptic event in a core [ns]",
+    "link_packets_per_s": "packets that a link carries [1/s]",
+    "floor_us": "shortest tick [µs]",
+    "delay_exponent": "how gates slow down",
+}
+"""Constants of the model, in words."""
 
 _HEAD = ("data", "chip accuracy", "of training, test images", "cores", "trained in", "spikes that differ")
 
@@ -33,7 +54,8 @@ def tables() -> dict[str, str]:
     """Returns all tables by name.
 
     `keys of experiment` and `keys of PASS` list configuration keys, `results` has a line for each row of the paper, and
-    `results of ROW` for each experiment of that row.
+    `results of ROW` for each experiment of that row. `constants`, `power` and `speed` are of the model of the chip's
+    power and speed.
     """
     keys = {"experiment": markdown(Experiment)}
     keys |= {p.name: markdown(p.config, f"compile.{p.name}.") for p in DEFAULT_PIPELINE if p.config.model_fields}
@@ -41,6 +63,7 @@ def tables() -> dict[str, str]:
     results = {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in sorted(RESULTS.glob("*.json"))}
     return {
         **{f"keys of {name}": table for name, table in keys.items()},
+        **model_tables(json.loads(MODEL.read_text(encoding="utf-8"))),
         "results": overview(rows, results),
         **{f"results of {row['row']}": row_table(row, results) for row in rows},
     }
@@ -93,6 +116,47 @@ def figures(name: str, row: Mapping[str, Any], results: Mapping[str, Mapping[str
     time = f"{trained['epochs']} epochs, {trained['seconds'] / 60:.1f} min"
     images = f"{trained['images']:,}, {simulated['frames']:,}"
     return (link, data, f"**{percent(simulated['accuracy'])}**", images, cores, time, differing)
+
+
+def model_tables(model: Mapping[str, Any]) -> dict[str, str]:
+    """Returns the constants of the model of power and speed, and how well it fits either."""
+    published = yaml.safe_load(PUBLISHED.read_text(encoding="utf-8"))
+    known, spread = published["figures"], 1.645 * np.sqrt(np.diag(model["covariance"]))
+    constants = [
+        (f"`{name}`", _MEANING[name], f"{value:.3g}", f"{value * np.exp(-off):.3g} … {value * np.exp(off):.3g}",
+         _origin(known[name]) if name in known else "the fit alone")
+        for (name, value), off in zip(model["constants"].items(), spread, strict=True)
+    ]  # fmt: skip
+    kinds = {
+        "synthetic": "random network, 4,096 cores, 1,000 ticks/s",
+        "classifier": "one chip",
+        "board": "NS16e board",
+    }
+    power = [
+        (row["name"], kinds[row["kind"]], f"{row['volts']:g}", f"{row['mW']:,.1f}", f"{row['model_mW']:,.1f}",
+         f"**{100 * row['off']:+.1f} %**", f"{100 * row['off_if_held_out']:+.1f} %")
+        for row in model["residuals"]
+    ]  # fmt: skip
+    speed = [
+        (row["name"], f"{row['fps']:,}", f"{row['model_fps']:,.0f}", f"{100 * row['off']:+.0f} %",
+         f"{row['events_if_exact']:,.0f}")
+        for row in model["speed"]
+    ]  # fmt: skip
+    head = ("point", "what", "V", "published [mW]", "model [mW]", "residual", "held out")
+    return {
+        "constants": _markdown(("constant", "of what, at 1.0 V", "value", "90 %", "known from"), constants),
+        "power": _markdown(head, power),
+        "speed": _markdown(
+            ("row", "published [frames/s]", "model, if as busy as ours", "residual", "events of the busiest core"),
+            speed,
+        ),
+    }
+
+
+def _origin(figure: Mapping[str, Any]) -> str:
+    """Returns what is known of a constant before the fit."""
+    volts = f" at {figure['volts']:g} V" if "volts" in figure else ""
+    return f"{figure['certainty']}, {figure['value']:g}{volts}: {figure['what']}"
 
 
 def percent(share: float) -> str:
