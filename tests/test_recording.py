@@ -9,16 +9,19 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from support.random_acyclic import acyclic_chip
-from support.random_chips import random_chip
+from support.random_chips import SMALL, random_chip
 from support.random_graphs import SEEDS
 
 from tncompile.analysis.estimate import Layers
-from tncompile.counting import count_frames, one_layer
+from tncompile.counting import SpikeCounter, count_frames, one_layer
 from tncompile.errors import ArtifactError
 from tncompile.ir import ChipImage, Record
 from tncompile.ir.text import digest
 from tncompile.recording import RASTER_NEURONS, RASTER_TICKS, Recording, read_recording, write_recording
 from tncompile.reference import chip
+from tncompile.sim import InputSpikes, OutputSpikes, Window, simulate_stream
+from tncompile.sim.sources import SpikeList
+from tncompile.sim.stream import with_inputs
 
 LATENCY = 80  # above the longest path of the chips here [tick]
 
@@ -120,3 +123,64 @@ def test_a_damaged_recording(tmp_path: Path):
     path.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
     with pytest.raises(ArtifactError, match="does not have the SHA-256"):
         read_recording(path, image, digest(image))
+
+
+def spikes_to(image: ChipImage, count: int, ticks: int, seed: int) -> InputSpikes:
+    """Returns random spikes to input bits and to axons of a chip, from tick 0 on, in the order of their ticks."""
+    rng = np.random.default_rng(seed)
+    direct = rng.random(count) < 0.5
+    cores, axons = image.axon_type.shape
+    return InputSpikes(
+        stream=np.zeros(count, np.int32),
+        tick=np.sort(rng.integers(0, ticks, count)),
+        core=np.where(direct, rng.integers(0, cores, count), -1).astype(np.int32),
+        axon=np.where(direct, rng.integers(0, axons, count), rng.integers(0, image.input_bits, count)).astype(np.int32),
+        delay=np.where(direct, rng.integers(1, SMALL.delay_max + 1, count), 0).astype(np.int32),
+    )
+
+
+@given(SEEDS)
+@settings(max_examples=6, deadline=None)
+def test_a_run_of_spikes_is_counted_as_the_reference_runs_it(seed):
+    image, ticks = random_chip(seed), 25
+    entering = spikes_to(image, 60, ticks, seed)
+    source = SpikeList(entering, image)
+    counter = SpikeCounter(image, source)
+    simulate_stream(image, source, ticks, engine="event", sinks=[counter], watch=tuple(range(len(image.core_x))))
+    direct = entering.core >= 0
+    addresses = np.stack([getattr(entering, name)[direct] for name in ("core", "axon", "delay")], axis=1)
+    extended = with_inputs(image, addresses.astype(np.int32))
+    frames = np.zeros((ticks, extended.input_bits), bool)
+    frames[entering.tick[~direct], entering.axon[~direct]] = True
+    frames[entering.tick[direct], image.input_bits + np.arange(direct.sum())] = True
+    happened = chip.trace(extended, frames, ticks)
+    fan_out = np.bitwise_count(image.crossbars).sum(axis=2, dtype=np.int64)[image.core_crossbar]
+    events = counter.events()
+    np.testing.assert_array_equal(events.spikes, happened.spikes.sum(axis=0))
+    np.testing.assert_array_equal(events.tick_events, (happened.axons * fan_out).sum(axis=(1, 2)))
+    np.testing.assert_array_equal(events.tick_inputs, frames[:, extended.packets.bit].sum(axis=1))
+
+
+def test_a_spike_that_was_sent_before_the_first_tick_is_counted_where_it_arrives():
+    image = random_chip(2)
+    fan_out = np.bitwise_count(image.crossbars).sum(axis=2, dtype=np.int64)[image.core_crossbar]
+    axon = int(fan_out[3].argmax())
+    early = InputSpikes(
+        stream=np.zeros(1, np.int32), tick=np.array([-1]), core=np.array([3], np.int32),
+        axon=np.array([axon], np.int32), delay=np.array([2], np.int32),
+    )  # fmt: skip
+    silence = np.zeros((1, 1, *image.neuron_type.shape), bool)
+    counter = SpikeCounter(image, SpikeList(early, image))
+    for first in range(2):
+        window = Window(
+            first=first, ticks=1, spikes=no_output(), watch=(), raster=silence, potential=silence.astype(np.int32)
+        )
+        counter(window)
+    assert counter.events().tick_events.tolist() == [0, fan_out[3, axon]]
+    assert counter.events().tick_inputs.tolist() == [0, 0]
+
+
+def no_output() -> OutputSpikes:
+    """Returns no spikes."""
+    none = np.zeros(0, np.int32)
+    return OutputSpikes(stream=none, tick=none.astype(np.int64), pin=none, core=none, neuron=none)

@@ -23,12 +23,16 @@ from typing import Any
 import numpy as np
 
 import tncompile
+from tncompile.analysis.estimate import estimate
 from tncompile.chip_io import MODELS, WindowWriter, model_kind, open_input, open_output, output_kind
+from tncompile.config.energy import VOLTS, EnergyConfig
+from tncompile.counting import SpikeCounter, one_layer
 from tncompile.errors import ArtifactError, ConfigError, VerificationError
 from tncompile.foreign.companion import SUFFIX
 from tncompile.ir import ChipImage
 from tncompile.ir.io import atomic_write, check_writable, read_bytes, read_stage, write_stage
 from tncompile.ir.text import digest
+from tncompile.report.amounts import interval, significant
 from tncompile.reporter import Reporter
 from tncompile.sim.choose import check_name
 from tncompile.sim.engine import check_watch
@@ -294,6 +298,8 @@ class SpikeRun:
         seed: of the first stream's random numbers.
         devices: how many share the work.
         split: what is dealt to them: "streams" or "cores".
+        volts: supply voltage to estimate the chip's power and speed for, from the first stream; None: nothing is
+            counted [V].
     """
 
     input: Path | None = None
@@ -310,6 +316,7 @@ class SpikeRun:
     seed: int | None = None
     devices: int = 1
     split: str = "streams"
+    volts: float | None = None
 
 
 def run_spikes(path: Path, run: SpikeRun, reporter: Reporter, stop: Callable[[], bool] | None = None) -> dict[str, Any]:
@@ -339,12 +346,13 @@ def run_spikes(path: Path, run: SpikeRun, reporter: Reporter, stop: Callable[[],
     expected = None if run.expect is None else open_output(run.expect, image)
     found = survey(source, None if state is None else first)
     ticks, why = _ticks(run, image, found, expected, first)
-    watch = (run.watch or tuple(range(len(image.core_x)))) if run.record else ()
+    watch = (run.watch or tuple(range(len(image.core_x)))) if run.record or run.volts else ()
+    counter = None if run.volts is None else SpikeCounter(image, source)
     check_watch(watch, len(image.core_x))
     streams = run.streams or (found.streams if state is None else len(state.chip.seeds))
     reporter.say(f"Running ticks {first:,} … {first + ticks - 1:,}{why}, {found.spikes:,} input spikes")
     with ExitStack() as files:
-        sinks: list[WindowWriter] = []
+        sinks: list[WindowWriter] = [] if counter is None else [counter]
         if run.output is not None:
             write = output_kind(run.output).write_output
             assert write is not None
@@ -377,6 +385,9 @@ def run_spikes(path: Path, run: SpikeRun, reporter: Reporter, stop: Callable[[],
     if comparison is not None and result.ticks == ticks:
         comparison.finish()
     figures = _figures(chip, run, given, result, comparison, ticks)
+    if counter is not None and run.volts is not None:
+        config = EnergyConfig(voltage=run.volts)
+        figures["estimate"] = estimate(counter.events(), image, config, one_layer(image))
     if comparison is not None and result.ticks == ticks:
         for doubt in _doubts(figures):
             reporter.say(f"warning: {doubt}")
@@ -450,10 +461,32 @@ def summary(figures: dict[str, Any]) -> dict[str, Any]:
         + (f" ({compared['earlier']:,} earlier ones left out)" if compared["earlier"] else "")
         + (f" ({compared['beyond']:,} beyond the run)" if compared["beyond"] else ""),
         "engine": f"{figures['engine']}: {figures['reason']}",
+        **_chip_rows(figures.get("estimate")),
         "speed": f"{figures['ticks_per_s']:,.0f} ticks/s",
         "peak memory": None if peak is None else f"{peak / 1e6:,.0f} MB",
     }
     return {name: text for name, text in rows.items() if text is not None}
+
+
+def _chip_rows(estimated: dict[str, Any] | None) -> dict[str, str]:
+    """Returns what a summary says of the chip itself, of which ticks are all that is known."""
+    if estimated is None:
+        return {}
+    core = "core ({x}, {y})".format(**estimated["busiest_core"])
+    limit = {"core": f"the events of {core}", "link": "a link", "edge": "a chip's edge", "floor": "the shortest tick"}
+    sure = f"with {100 * estimated['confidence']:.0f} % confidence"
+    speed, at_speed, nominal = (
+        interval(estimated[name], unit)
+        for name, unit in (("frames_per_s", "ticks/s"), ("power_mW", "mW"), ("power_at_nominal_mW", "mW"))
+    )
+    return {
+        "a tick": ", ".join(
+            f"{significant(estimated['per_frame'][name])} {name.replace('_', ' ')}"
+            for name in ("spikes", "synaptic_events", "hops")
+        ),
+        "chip speed": f"{speed} {sure}, limited by {limit[estimated['limit']]}",
+        "chip power": f"{at_speed} at that speed and {estimated['voltage_V']:.4g} V, {nominal} at the nominal one",
+    }
 
 
 def import_summary(found: dict[str, Any], out: Path) -> dict[str, Any]:
@@ -543,6 +576,15 @@ def _check_run(run: SpikeRun) -> None:
         raise ConfigError("--seed: the state of --state has its own seeds; leave it out")
     if run.seed is not None and run.seed >> 32:
         raise ConfigError(f"--seed: must be below {1 << 32}, got {run.seed}")
+    if run.volts is not None:
+        low, high = VOLTS
+        if not low <= run.volts <= high:
+            raise ConfigError(f"--volts: must be {low:.2f} … {high:.2f}, got {run.volts:g}")
+        for option, given in (("state", run.state is not None), ("watch", bool(run.watch))):
+            if given:
+                raise ConfigError(
+                    f"--{option}: with --volts, all cores are counted from tick 0 on; leave one of them out"
+                )
     if run.split not in ("streams", "cores"):
         raise ConfigError(f"--split {run.split}: must be streams or cores")
     for option, path in (("record", run.record), ("save-state", run.save_state)):

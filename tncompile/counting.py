@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 import numpy as np
-from jaxtyping import Bool, Int64
+from jaxtyping import Bool, Int32, Int64
 
 from tncompile.analysis.estimate import Layers
 from tncompile.analysis.events import EventCounter, Events
@@ -14,6 +14,7 @@ from tncompile.errors import ConfigError, SimulationError
 from tncompile.ir import INPUT_LAYER, UNUSED, ChipImage, CoreGraph
 from tncompile.recording import RASTER_NEURONS, RASTER_TICKS, Raster
 from tncompile.sim import InputSpikes, Window, simulate_stream
+from tncompile.sim.sources import SpikeSource, taken
 
 
 def count_frames(
@@ -58,7 +59,8 @@ def count_frames(
     def take(window: Window) -> None:
         for tick, spikes in enumerate(window.raster[0], window.first):
             wanted = tick >= image.latency
-            counter.tick(spikes, frames[tick % len(frames)], count=wanted)
+            counter.enter(tick, *_bits(frames[tick % len(frames)]))
+            counter.tick(spikes, count=wanted)
             if wanted and len(raster) < RASTER_TICKS:
                 raster.append(spikes[core, neuron])
 
@@ -80,6 +82,49 @@ def count_frames(
         neuron=neuron.astype(np.int32),
         spikes=np.stack(raster, axis=1),
     )
+
+
+class SpikeCounter:
+    """Counts what a chip does in a run of spikes: its first stream, from tick 0 on; takes the run's windows."""
+
+    def __init__(self, image: ChipImage, source: SpikeSource) -> None:
+        """Gets ready to count.
+
+        Args:
+            image: the chip, of which all cores must be watched.
+            source: the spikes that enter.
+        """
+        self._counter = EventCounter(image)
+        self._entering = _by_tick(source)
+        self._next = next(self._entering, None)
+        while self._next is not None and self._next[0] < 0:
+            self._take()
+
+    def __call__(self, window: Window) -> None:
+        """Takes the next ticks."""
+        for tick, spikes in enumerate(window.raster[0], window.first):
+            while self._next is not None and self._next[0] == tick:
+                self._take()
+            self._counter.tick(spikes)
+
+    def events(self) -> Events:
+        """Returns what was counted so far."""
+        return self._counter.events()
+
+    def _take(self) -> None:
+        assert self._next is not None
+        tick, spikes = self._next
+        self._counter.enter(tick, spikes.core, spikes.axon, spikes.delay)
+        self._next = next(self._entering, None)
+
+
+def _by_tick(source: SpikeSource) -> Iterator[tuple[int, InputSpikes]]:
+    """Yields the spikes of the first stream, those of a tick together, as far as a chunk of the source holds them."""
+    for chunk in source.chunks():
+        own = chunk if source.every_stream else taken(chunk, chunk.stream == 0)
+        starts = np.flatnonzero(np.diff(own.tick, prepend=own.tick[:1] - 1))
+        for begin, end in zip(starts, [*starts[1:], len(own.tick)], strict=True):
+            yield int(own.tick[begin]), taken(own, slice(begin, end))
 
 
 def layers_of(graph: CoreGraph) -> Layers:
@@ -131,6 +176,12 @@ class _Frames:
     def chunks(self) -> Iterator[InputSpikes]:
         """Yields the spikes of one tick after the other."""
         for tick in range(self._ticks):
-            bit = np.flatnonzero(self._frames[tick % len(self._frames)]).astype(np.int32)
-            none = np.zeros(len(bit), np.int32)
-            yield InputSpikes(stream=none, tick=none.astype(np.int64) + tick, core=none - 1, axon=bit, delay=none)
+            core, bit, none = _bits(self._frames[tick % len(self._frames)])
+            yield InputSpikes(stream=none, tick=none.astype(np.int64) + tick, core=core, axon=bit, delay=none)
+
+
+def _bits(frame: Bool[np.ndarray, " bits"]) -> tuple[Int32[np.ndarray, " set"], ...]:
+    """Returns core, axon and delay of the spikes to a frame's input bits."""
+    bit = np.flatnonzero(frame).astype(np.int32)
+    none = np.zeros(len(bit), np.int32)
+    return none - 1, bit, none

@@ -45,11 +45,18 @@ def crossing(image: ChipImage, spikes: np.ndarray, frame: np.ndarray, load: np.n
     return max(totals)
 
 
+def enter(counter: EventCounter, tick: int, frame: np.ndarray) -> None:
+    """Lets a frame's bits enter."""
+    bit = np.flatnonzero(frame)
+    counter.enter(tick, np.full(len(bit), -1), bit, np.zeros(len(bit), np.int64))
+
+
 def counted(image: ChipImage, spikes: np.ndarray, frames: np.ndarray) -> Events:
     """Returns what a counter makes of a run, its first ticks left out."""
     counter = EventCounter(image)
     for tick in range(len(spikes)):
-        counter.tick(spikes[tick], frames[tick], count=tick >= SKIPPED)
+        enter(counter, tick, frames[tick])
+        counter.tick(spikes[tick], count=tick >= SKIPPED)
     return counter.events()
 
 

@@ -30,8 +30,10 @@ def events_of(seed: int) -> tuple[Events, object]:
     image = random_chip(seed)
     frames = random_frames(image, seed, batch=1, ticks=12)[0]
     counter = EventCounter(image)
-    for spikes, frame in zip(chip.trace(image, frames, 12).spikes, frames, strict=True):
-        counter.tick(spikes, frame, count=True)
+    for tick, (spikes, frame) in enumerate(zip(chip.trace(image, frames, 12).spikes, frames, strict=True)):
+        bit = np.flatnonzero(frame)
+        counter.enter(tick, np.full(len(bit), -1), bit, np.zeros(len(bit), np.int64))
+        counter.tick(spikes)
     return counter.events(), image
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from support.command_line import invoke
+from support.command_line import Outcome, invoke
 
 from tncompile.chip_run import open_chip
 from tncompile.ir.text import digest
@@ -119,3 +119,41 @@ def test_compiling_again_forgets_what_the_old_chip_did(folder: Path):
     outcome = invoke("compile", folder / "experiment.yaml", "--out", folder, "--start-from", "place", "--quiet")
     assert outcome.code == 0, outcome.err
     assert not RunFolder(folder).simulation.exists()
+
+
+def run_of_spikes(folder: Path, *arguments: object) -> Outcome:
+    """Runs some frames as spikes."""
+    file = folder / "in.npz"
+    bits = open_chip(folder).image.input_bits
+    np.savez(file, frames=np.random.default_rng(1).random((20, bits)) < 0.5)
+    return invoke("simulate", folder, "--input", file, *arguments)
+
+
+def test_a_run_of_spikes_is_estimated_too(folder: Path):
+    outcome = run_of_spikes(folder, "--volts", 0.75, "--json")
+    assert outcome.code == 0, outcome.err
+    estimated = outcome.json["estimate"]
+    assert estimated["voltage_V"] == 0.75 and estimated["counted_frames"] == outcome.json["ticks"]
+    assert estimated["per_frame"]["synaptic_events"] > 0
+    assert "chip power" in outcome.err and "at the nominal one" in outcome.err
+    assert "estimate" not in run_of_spikes(folder, "--json").json
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--volts", 2), "--volts: must be 0.70 … 1.05, got 2"),
+        (
+            ("--volts", 1, "--watch", "0", "--record", "out.csv"),
+            "--watch: with --volts, all cores are counted from tick 0",
+        ),
+    ],
+)
+def test_bad_runs_of_spikes(folder: Path, arguments: tuple, message: str):
+    outcome = run_of_spikes(folder, *arguments)
+    assert outcome.code == 2 and message in outcome.err
+
+
+def test_volts_are_for_runs_of_spikes_and_images_have_a_key(folder: Path):
+    outcome = invoke("simulate", folder, "--volts", 0.8, "--frames", 3)
+    assert outcome.code == 2 and "--frames: is for test images in a run folder" in outcome.err

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import no_type_check
 
 import numpy as np
-from jaxtyping import Bool, Int32, Int64
+from jaxtyping import Bool, Int32, Int64, Integer
 
 from tncompile.analysis.link_load import side_load
 from tncompile.analysis.traffic import paths
@@ -57,7 +57,7 @@ class EventCounter:
     """Counts what a chip does, tick by tick, from the spikes of its neurons and of the host.
 
     It knows which axons are active in a tick from who spiked before, so it needs nothing else of an engine. It follows
-    one stream from tick 0 on.
+    one stream from tick 0 on: for each tick `enter`, as often as need be, then `tick`.
     """
 
     def __init__(self, image: ChipImage) -> None:
@@ -91,6 +91,8 @@ class EventCounter:
         self._core_chip = self._chips(image.core_x, image.core_y)
         self._fan_out = np.bitwise_count(image.crossbars).sum(axis=2, dtype=np.int32)[image.core_crossbar]
         self._rows = np.zeros((self._arch.delay_max + 1, *self._fan_out.shape), bool)
+        self._axons, self._bits = axons, image.input_bits
+        self._entered = np.zeros(self._arch.chips, np.int64)
         self._tick = 0
         self._spikes = np.zeros(shape, np.int64)
         self._core_events = np.zeros(shape[0], np.int64)
@@ -98,12 +100,38 @@ class EventCounter:
         self._load = np.zeros((4, height, width), np.int64)
         self._series: list[tuple[int, ...]] = []
 
-    def tick(self, spikes: Bool[np.ndarray, "cores neurons"], frame: Bool[np.ndarray, " bits"], *, count: bool) -> None:
+    def enter(
+        self,
+        tick: int,
+        core: Integer[np.ndarray, " spikes"],
+        axon: Integer[np.ndarray, " spikes"],
+        delay: Integer[np.ndarray, " spikes"],
+    ) -> None:
+        """Takes spikes that somebody outside sends.
+
+        Args:
+            tick: in which they are sent, the next one or one before tick 0 [tick].
+            core: that each goes to; −1: an input bit, which the host has packets for.
+            axon: where it goes there, or the input bit.
+            delay: arrives so many ticks later; of no meaning for an input bit [tick].
+        """
+        direct, (bit, line_axon, line_delay) = core >= 0, self._line
+        frame = np.zeros(self._bits, bool)
+        frame[axon[~direct]] = True
+        entering = frame[bit]
+        to = np.concatenate([line_axon[entering], core[direct].astype(np.int64) * self._axons + axon[direct]])
+        arrival = tick + np.concatenate([line_delay[entering], delay[direct]]).astype(np.int64)
+        there = arrival >= 0
+        self._rows.reshape(len(self._rows), -1)[arrival[there] % len(self._rows), to[there]] = True
+        if tick >= 0:
+            chips = np.concatenate([self._line_chip[entering], self._core_chip[core[direct]]])
+            self._entered += np.bincount(chips, minlength=len(self._entered))
+
+    def tick(self, spikes: Bool[np.ndarray, "cores neurons"], *, count: bool = True) -> None:
         """Takes the next tick.
 
         Args:
             spikes: of all neurons in it.
-            frame: the input bits that enter in it.
             count: whether it is one of those that are wanted; if not, it only sends what arrives later.
         """
         rows = len(self._rows)
@@ -114,9 +142,7 @@ class EventCounter:
         sent, hops = _send(
             spikes.reshape(-1), self._axon, self._delay, self._way, self._rows.reshape(rows, -1), self._tick, arcs
         )
-        bit, axon, delay = self._line
-        entering = frame[bit]
-        self._rows.reshape(rows, -1)[(self._tick + delay[entering]) % rows, axon[entering]] = True
+        entered, self._entered = self._entered, np.zeros_like(self._entered)
         self._tick += 1
         if not count:
             return
@@ -127,8 +153,8 @@ class EventCounter:
         self._load += load
         self._series.append(
             (
-                int(events.sum()), sent, hops, int(entering.sum()), int(events.max(initial=0)),
-                int(load.max(initial=0)), self._edge(load, spikes, entering),
+                int(events.sum()), sent, hops, int(entered.sum()), int(events.max(initial=0)),
+                int(load.max(initial=0)), self._edge(load, spikes, entered),
             )
         )  # fmt: skip
 
@@ -160,13 +186,12 @@ class EventCounter:
         self,
         load: Int64[np.ndarray, "4 height width"],
         spikes: Bool[np.ndarray, "cores neurons"],
-        entering: Bool[np.ndarray, " lines"],
+        entered: Int64[np.ndarray, " chips"],
     ) -> int:
-        """Returns the packets over the sides of the busiest chip."""
+        """Returns the packets over the sides of the busiest chip, those that entered from outside included."""
         chips = self._arch.chips
-        packets = np.bincount(self._line_chip[entering], minlength=chips)
         pins = (spikes & self._pin.reshape(spikes.shape)).sum(axis=1)
-        packets = packets + np.bincount(self._core_chip, weights=pins, minlength=chips).astype(np.int64)
+        packets = entered + np.bincount(self._core_chip, weights=pins, minlength=chips).astype(np.int64)
         if chips > 1:
             packets = packets + edge_load(load, self._arch)
         return int(packets.max())

@@ -161,6 +161,12 @@ Value = Annotated[
     str | None,
     typer.Option("--value", metavar="LAYER,X,Y,FEATURE", help="Say which neurons carry a value of a layer's output."),
 ]
+Volts = Annotated[
+    float | None,
+    typer.Option(
+        "--volts", metavar="V", help="Estimate the chip's power and speed at this supply voltage, 0.70 … 1.05."
+    ),
+]
 RandomImages = Annotated[
     bool, typer.Option("--random-images", help="Random pixels instead of the data set, which is then not needed.")
 ]
@@ -301,6 +307,7 @@ def simulate(
     potentials: Potentials = False,
     state: State = None,
     save_state: SaveState = None,
+    volts: Volts = None,
     engine: Engine = None,
     streams: Streams = None,
     devices: Devices = None,
@@ -314,6 +321,7 @@ def simulate(
     files = {
         "--input": input, "--ticks": ticks, "--output": output, "--expect": expect, "--record": record,
         "--watch": watch, "--potentials": potentials or None, "--state": state, "--save-state": save_state,
+        "--volts": volts,
     }  # fmt: skip
     images = {"--frames": frames, "--random-images": random_images or None, "--set": overrides}
     from tncompile.errors import ArtifactError

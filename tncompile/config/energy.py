@@ -10,6 +10,10 @@ NOMINAL_VOLTS = 1.0
 """Supply voltage at which the networks of Esser et al. 2016 were measured [V]."""
 
 
+VOLTS = (0.70, 1.05)
+"""Supply voltages of TrueNorth's cores of which something is known, lowest and highest [V]."""
+
+
 class EnergyConstants(Config):
     """Constants of a chip in place of the fitted ones, as they are at its `voltage`; left out: the fitted one."""
 
@@ -28,7 +32,9 @@ class EnergyConstants(Config):
 class EnergyConfig(Config):
     """What power and frames a second of the chip are estimated for, from the spikes in a simulation."""
 
-    voltage: float = Field(default=NOMINAL_VOLTS, ge=0.70, le=1.05, description="supply voltage of the cores [V]")
+    voltage: float = Field(
+        default=NOMINAL_VOLTS, ge=VOLTS[0], le=VOLTS[1], description="supply voltage of the cores [V]"
+    )
     frames: int = Field(
         default=100,
         ge=0,

@@ -10,6 +10,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from tncompile.report.amounts import interval
+
 
 def summary_rows(results: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     """Yields what the summary says of results.json's content, a row each."""
@@ -89,25 +91,6 @@ def _chip_rows(chip: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 def _latency(chip: Mapping[str, Any] | None) -> list[str]:
     """Returns how long an answer takes on the chip, if anybody knows."""
     return [interval(chip["latency_ms"], "ms")] if chip and "latency_ms" in chip else []
-
-
-def interval(figure: Mapping[str, float], unit: str) -> str:
-    """Returns an estimated figure with its interval.
-
-    >>> interval({"value": 188.02, "low": 153.8, "high": 250.02}, "mW")
-    '188 mW (154 … 250)'
-    """
-    value, low, high = (significant(figure[key]) for key in ("value", "low", "high"))
-    return f"{value} {unit} ({low} … {high})"
-
-
-def significant(number: float) -> str:
-    """Returns a number to three digits, whole from 100 on.
-
-    >>> [significant(n) for n in (0.01234, 1.5, 42.0, 1448.9)]
-    ['0.0123', '1.5', '42', '1,449']
-    """
-    return f"{number:,.0f}" if abs(number) >= 100 else f"{number:.3g}"
 
 
 def _savings(cores: Mapping[str, int | None]) -> str:
