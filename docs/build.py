@@ -19,6 +19,7 @@ from passes.default_pipeline import DEFAULT_PIPELINE
 from tncompile.analysis.power import MODEL
 from tncompile.config.experiment import Experiment
 from tncompile.config.reference import markdown
+from tncompile.report.amounts import significant
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "experiments" / "results"
@@ -55,7 +56,7 @@ def tables() -> dict[str, str]:
 
     `keys of experiment` and `keys of PASS` list configuration keys, `results` has a line for each row of the paper, and
     `results of ROW` for each experiment of that row. `constants`, `power` and `speed` are of the model of the chip's
-    power and speed.
+    power and speed, and `estimates` are what it says of the results.
     """
     keys = {"experiment": markdown(Experiment)}
     keys |= {p.name: markdown(p.config, f"compile.{p.name}.") for p in DEFAULT_PIPELINE if p.config.model_fields}
@@ -63,6 +64,7 @@ def tables() -> dict[str, str]:
     results = {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in sorted(RESULTS.glob("*.json"))}
     return {
         **{f"keys of {name}": table for name, table in keys.items()},
+        "estimates": estimates(rows, results),
         **model_tables(json.loads(MODEL.read_text(encoding="utf-8"))),
         "results": overview(rows, results),
         **{f"results of {row['row']}": row_table(row, results) for row in rows},
@@ -116,6 +118,27 @@ def figures(name: str, row: Mapping[str, Any], results: Mapping[str, Mapping[str
     time = f"{trained['epochs']} epochs, {trained['seconds'] / 60:.1f} min"
     images = f"{trained['images']:,}, {simulated['frames']:,}"
     return (link, data, f"**{percent(simulated['accuracy'])}**", images, cores, time, differing)
+
+
+def estimates(rows: Sequence[Mapping[str, Any]], results: Mapping[str, Mapping[str, Any]]) -> str:
+    """Returns what the chip would make of each trained net of the paper's size, beside the paper's figures."""
+    lines = []
+    for row in rows:
+        chip = results.get(f"{row['row']}_1chip", {}).get("simulate", {}).get("chip")
+        if chip is None:
+            continue
+        published = {
+            "frames_per_s": ("frames/s", row["fps"]),
+            "power_mW": ("mW", row["mW"]),
+            "frames_per_s_per_W": ("frames/s/W", row["fps_per_W"]),
+        }
+        for key, (unit, paper) in published.items():
+            low, high = chip[key]["low"], chip[key]["high"]
+            within = "yes" if low <= paper <= high else "no"
+            interval = f"{significant(low)} … {significant(high)}"
+            own = f"**{significant(chip[key]['value'])}**"
+            lines.append((row["title"], unit, own, interval, f"{paper:,.1f}".removesuffix(".0"), within))
+    return _markdown(("one-chip network", "", "estimate", "90 %", "the paper", "within"), lines)
 
 
 def model_tables(model: Mapping[str, Any]) -> dict[str, str]:
