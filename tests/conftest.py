@@ -12,8 +12,8 @@ import tempfile
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
-# Workers and the commands that tests start compile the same small networks over and over: a fifth of all time. They share
-# what XLA made of them, for this run of the tests only; the first process to come here makes the folder.
+# Workers and the commands that tests start compile the same small networks over and over: a fifth of all time. They
+# share what XLA made of them, for this run of the tests only; the first process to come here makes the folder.
 if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
     os.environ["JAX_COMPILATION_CACHE_DIR"] = tempfile.mkdtemp(prefix="tncompile-xla-")
     os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
