@@ -44,7 +44,7 @@ from tncompile.config.net import NetConfig
 from tncompile.config.train import TrainConfig, lasting
 from tncompile.data import DatasetSpec, load_dataset, load_spec
 from tncompile.data.spec import chosen_options, load_description
-from tncompile.errors import ArtifactError, ConfigError, InternalError
+from tncompile.errors import ArtifactError, ConfigError, InternalError, SimulationError
 from tncompile.ir import (
     ChipImage,
     CoreGraph,
@@ -878,6 +878,20 @@ def simulate_step(
         "device": device(),
     }
     return folder.record(experiment, "simulate", figures)
+
+
+def check_spikes(results: Mapping[str, Any]) -> None:
+    """Checks that chip and model spiked alike in the simulation that results.json tells of, if there was one.
+
+    Raises:
+        SimulationError: they did not.
+    """
+    simulated = results.get("simulate", {})
+    if simulated.get("mismatched_spikes"):
+        raise SimulationError(
+            f"{simulated['mismatched_spikes']} spikes in {simulated['mismatched_frames']} of {simulated['frames']} "
+            "frames differ between chip and model; the chip image must not be used"
+        )
 
 
 def _count_and_keep(

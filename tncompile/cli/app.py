@@ -170,6 +170,37 @@ Volts = Annotated[
 RandomImages = Annotated[
     bool, typer.Option("--random-images", help="Random pixels instead of the data set, which is then not needed.")
 ]
+Grid = Annotated[
+    list[str] | None,
+    typer.Option("--grid", metavar="A.B=V1,V2,…", help="Values of a key, all combined with those of other --grid."),
+]
+PointsFile = Annotated[
+    Path | None, typer.Option("--points", metavar="FILE", help="The points instead: .csv, or mappings in YAML.")
+]
+Steps = Annotated[
+    str | None, typer.Option("--steps", metavar="NAMES", help="What is done. [default: train,compile,simulate]")
+]
+SweepModel = Annotated[
+    Path | None, typer.Option("--model", metavar="FILE", help="Compile this trained model for every point.")
+]
+SweepFolder = Annotated[
+    Path | None,
+    typer.Option("--out", metavar="DIR", parser=_folder, help="Folder of all points. [default: runs/NAME-explore]"),
+]
+Workers = Annotated[
+    int | None, typer.Option("--workers", metavar="N", min=1, help="Points at a time. [default: half the cores]")
+]
+Cluster = Annotated[
+    str | None, typer.Option("--cluster", metavar="NAME", help="Run points as jobs, by submitit: slurm, local.")
+]
+ClusterOptions = Annotated[
+    list[str] | None,
+    typer.Option("--cluster-options", metavar="K=V", help="A job's option, as submitit has it; may be repeated."),
+]
+Objectives = Annotated[
+    str | None,
+    typer.Option("--objectives", metavar="NAMES", help="Columns that decide which points nothing beats."),
+]
 
 
 def _version(asked: bool) -> bool:
@@ -474,6 +505,55 @@ def inspect(
     _print(found, found, as_json, quiet, to_stderr=as_json)
 
 
+@app.command()
+@guarded
+def explore(
+    experiment: ExperimentFile,
+    grid: Grid = None,
+    points: PointsFile = None,
+    out: SweepFolder = None,
+    steps: Steps = None,
+    untrained: Untrained = False,
+    model: SweepModel = None,
+    workers: Workers = None,
+    cluster: Cluster = None,
+    cluster_options: ClusterOptions = None,
+    objectives: Objectives = None,
+    overrides: Set = None,
+    seed: Seed = None,
+    as_json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Run an experiment with many values of its keys, and say which choices nothing beats."""
+    from tncompile.errors import ConfigError
+    from tncompile.explore.points import grid_points, read_points
+    from tncompile.explore.sweep import check_failures, make_workers, plan, run_sweep
+    from tncompile.explore.table import OBJECTIVES, document, parse_objectives
+    from tncompile.report.tables import print_exploration
+
+    if bool(grid) == (points is not None):
+        found = "both are given" if grid else "neither is given"
+        raise ConfigError(f"--grid KEY=V1,V2,… or --points FILE says what varies: {found}; give one of the two")
+    sweep = plan(
+        experiment,
+        grid_points(grid or []) if points is None else read_points(points),
+        out,
+        steps=steps,
+        untrained=untrained,
+        model=model,
+        overrides=overrides or [],
+        seed=seed,
+        objectives=OBJECTIVES if objectives is None else parse_objectives(objectives),
+    )
+    with interruptible(lambda: _after_exploring(sweep)), _terminal(quiet) as terminal:
+        table = run_sweep(sweep, *make_workers(sweep, workers, cluster, cluster_options or []), terminal)
+    if as_json:
+        print(json.dumps(document(table), indent=2, ensure_ascii=False), flush=True)
+    if not (quiet and as_json):
+        print_exploration(table, sweep.folder, to_stderr=as_json)
+    check_failures(table)
+
+
 def _activity(path: Path, spikes: Path | None, frames: int | None, random_images: bool, quiet: bool) -> Any:
     """Returns the spikes that links are to be weighed with; None: none were asked for."""
     from tncompile.errors import ConfigError
@@ -543,6 +623,13 @@ def _after_simulating(folder: Any) -> str:
     return f"the chip image is kept; go on with: {shlex.join(['tncompile', 'simulate', str(folder.root)])}"
 
 
+def _after_exploring(sweep: Any) -> str:
+    """Returns what to do after an interrupt of a sweep."""
+    done = sum(row.status == "done" for row in sweep.rows)
+    kept = f"{done} of {len(sweep.tasks)} points are done and kept, and so are checkpoints of trainings"
+    return f"{kept}; the same command goes on with the rest"
+
+
 def _open_experiment(path: Path, out: Path | None, overrides: list[str] | None, seed: int | None) -> tuple[Any, Any]:
     from tncompile import workflow
     from tncompile.config.experiment import load_experiment
@@ -564,16 +651,11 @@ def _terminal(quiet: bool) -> Any:
 
 def _finish(results: dict[str, Any], folder: Any, as_json: bool, quiet: bool) -> None:
     """Prints the results; spikes that differ are an error all the same."""
-    from tncompile.errors import SimulationError
+    from tncompile import workflow
     from tncompile.report.tables import print_summary
 
     if as_json:
         print(json.dumps(results, indent=2), flush=True)
     if not (quiet and as_json):
         print_summary(results, folder.root, to_stderr=as_json)
-    simulated = results.get("simulate", {})
-    if simulated.get("mismatched_spikes"):
-        raise SimulationError(
-            f"{simulated['mismatched_spikes']} spikes in {simulated['mismatched_frames']} of {simulated['frames']} "
-            "frames differ between chip and model; the chip image must not be used"
-        )
+    workflow.check_spikes(results)

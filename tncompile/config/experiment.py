@@ -57,13 +57,22 @@ class Experiment(Config):
     )
 
 
-def load_experiment(path: str | Path, overrides: Sequence[str] = (), seed: int | None = None) -> Experiment:
+def load_experiment(
+    path: str | Path,
+    overrides: Sequence[str] = (),
+    seed: int | None = None,
+    *,
+    varied: Sequence[str] = (),
+    origin: str = "--grid",
+) -> Experiment:
     """Returns the experiment in a YAML file.
 
     Args:
         path: the file.
         overrides: `a.b=v` each: key path and value in YAML, set over what the file says, in this order.
         seed: in place of the experiment's.
+        varied: set over all of these, in the same form: what makes the experiment one of several.
+        origin: where `varied` comes from, for messages.
 
     Raises:
         ConfigError: the file cannot be read or is not valid; names all wrong keys, with file and line.
@@ -75,6 +84,8 @@ def load_experiment(path: str | Path, overrides: Sequence[str] = (), seed: int |
         set_key(document.values, document.places, override)
     if seed is not None:
         set_key(document.values, document.places, f"seed={seed}")
+    for override in varied:
+        set_key(document.values, document.places, override, origin)
     document.values.setdefault("name", Path(path).stem)
     return parse_config(Experiment, document.values, "", document.places)
 
@@ -168,18 +179,19 @@ def _described(value: Any) -> str:
     return f"{text if len(text) <= 60 else text[:57] + '...'} ({names[type(value)]})"
 
 
-def set_key(values: dict[str, Any], places: dict[KeyPath, str], override: str) -> None:
+def set_key(values: dict[str, Any], places: dict[KeyPath, str], override: str, origin: str = "--set") -> None:
     """Sets one `a.b=v` of the command line.
 
     Args:
         values: as they come from YAML; changed.
         places: where each is from, by key path; changed.
         override: key path and value in YAML.
+        origin: the option that it comes from, for messages.
 
     Raises:
         ConfigError: it is no such thing, or leads through what is no mapping.
     """
-    name = f"--set {override}"
+    name = f"{origin} {override}"
     path, equals, text = override.partition("=")
     keys = tuple(key.strip() for key in path.split("."))
     if not equals or not all(keys):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,8 @@ from rich.markup import escape
 from rich.table import Table
 
 from tncompile.report.amounts import interval
+from tncompile.explore.points import text
+from tncompile.explore.table import Table as Exploration
 
 
 def summary_rows(results: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
@@ -141,6 +144,56 @@ def print_inspection(found: Mapping[str, Any], *, to_stderr: bool = False) -> No
         for row in rows:
             table.add_row(*(_cell(v) for v in row.values()))
         console.print(table)
+
+
+def print_exploration(table: Exploration, folder: Path, *, to_stderr: bool = False) -> None:
+    """Prints the table of a sweep: what varies, how it went, and figures; rows on the Pareto front have a star."""
+    shown = [column for column in table.known if column.name not in _LEFT_OUT]
+    if all(row.value("chips") in (1, None) for row in table.rows):
+        shown = [column for column in shown if column.name != "chips"]
+    title = f"{table.name}: " + _count(len(table.rows), "point")
+    if judged := ", ".join(f"{column.title} ({column.better})" for column in table.judged):
+        title += f"; * no other beats it in {judged}"
+    rows = Table(title=escape(title), title_justify="left")
+    rows.add_column("", justify="right", no_wrap=True)
+    rows.add_column("", no_wrap=True)
+    last = Counter(key.rpartition(".")[2] for key in table.keys)
+    for key in table.keys:
+        short = key.rpartition(".")[2]
+        rows.add_column(escape(short if last[short] == 1 else key), overflow="fold")
+    for column in shown:
+        rows.add_column(escape(column.heading), justify="right")
+    for number, (row, best) in enumerate(zip(table.rows, table.front, strict=True), 1):
+        chosen = (text(row.point.values[key]) if key in row.point.values else "–" for key in table.keys)
+        figures = ((column, row.value(column.name)) for column in shown)
+        cells = [
+            str(number),
+            _SIGNS.get(row.status, "*" * best),
+            *chosen,
+            *("–" if value is None else column.plain(value) for column, value in figures),
+        ]
+        rows.add_row(*map(escape, cells), style="bold" if best else None)
+    console = Console(stderr=to_stderr, highlight=False)
+    console.print(rows)
+    troubles: dict[str, list[str]] = {}
+    for row in filter(lambda row: row.message, table.rows):
+        troubles.setdefault(f"{row.status}: {row.message}", []).append(row.point.label)
+    for trouble, labels in troubles.items():
+        where = "; ".join(labels[:_NAMED]) + (f"; and {len(labels) - _NAMED} more" if len(labels) > _NAMED else "")
+        console.print(escape(f"{trouble} ({where})"), soft_wrap=True)
+    console.print(
+        f"in {escape(str(folder))}: explore.csv, explore.json, and a run folder for each point", soft_wrap=True
+    )
+
+
+_NAMED = 3
+"""Points with the same message are named up to so many."""
+
+_SIGNS = {"infeasible": "–", "failed": "!", "waiting": "…"}
+"""What stands before the row of a point that is not done."""
+
+_LEFT_OUT = ("synaptic_events_at_most", "hops_at_most", "latency_ms", "held_out_accuracy")
+"""Columns of a sweep that are in its files alone: people have others that say nearly the same."""
 
 
 def _cell(value: Any) -> str:
