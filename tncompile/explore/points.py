@@ -17,7 +17,6 @@ from typing import Any
 from tncompile.config.experiment import Experiment, load_experiment, resolved
 from tncompile.config.yaml import load_yaml, parse_yaml
 from tncompile.errors import ConfigError
-from tncompile.ir.io import read_bytes
 
 MAX_POINTS = 4096
 """Most points of a sweep: more are a slip, such as a product of one --grid too many."""
@@ -110,8 +109,7 @@ def read_points(path: Path) -> tuple[Point, ...]:
     An empty cell, like a key that a mapping does not have, leaves the experiment's value. Cells are YAML.
 
     Raises:
-        ConfigError: the file is not readable, of another form, has no point, or more than `MAX_POINTS`.
-        ArtifactError: it is not there.
+        ConfigError: the file cannot be read, is of another form, has no point, or more than `MAX_POINTS`.
     """
     rows = list(_csv_rows(path) if path.suffix.lower() == ".csv" else _yaml_rows(path))
     if not rows:
@@ -127,7 +125,7 @@ def read_points(path: Path) -> tuple[Point, ...]:
 
 def _csv_rows(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
     try:
-        content = read_bytes(path).decode("utf-8-sig")
+        content = path.read_bytes().decode("utf-8-sig")
         lines = csv.reader(io.StringIO(content, newline=""), strict=True)
         keys = [key.strip() for key in next(lines, [])]
         if not keys or not all(keys) or len(set(keys)) < len(keys):
@@ -142,6 +140,8 @@ def _csv_rows(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
                 raise ConfigError(f"{origin}: has {len(cells)} cells, the first line names {len(keys)} keys")
             texts = {key: cell for key, cell in zip(keys, cells, strict=True) if cell.strip()}
             yield origin, {key: parse_yaml(cell, f"{origin}: {key}", lines=False).values for key, cell in texts.items()}
+    except OSError as error:
+        raise ConfigError(f"--points {path}: cannot be read: {error.strerror}; check the path") from error
     except (UnicodeDecodeError, csv.Error) as error:
         raise ConfigError(f"--points {path}: is no CSV text ({error})") from error
 
@@ -186,6 +186,7 @@ def load_points(
     named = [f"--set {key}" for key in shared]
     if seed is not None:
         shared, named = [*shared, "seed"], [*named, "--seed"]
+    load_yaml(path)  # what is wrong with the file itself is wrong with no point
     found: dict[str, Point] = {}
     experiments = []
     for point in points:

@@ -93,7 +93,7 @@ def plan(
     seed: int | None = None,
     objectives: Sequence[str] = OBJECTIVES,
 ) -> Sweep:
-    """Returns a sweep after checking all that can be checked before the work, and makes its folder.
+    """Returns a sweep after checking all that can be checked before the work.
 
     Args:
         path: the experiment.
@@ -108,7 +108,7 @@ def plan(
 
     Raises:
         ConfigError: an option, or a point's experiment, is not valid.
-        ArtifactError: the model cannot be read, or the folder not be written.
+        ArtifactError: the model cannot be read.
     """
     done = parse_steps(steps, untrained, model)
     weights = "untrained" if untrained else None if model is None else hashlib.sha256(read_bytes(model)).hexdigest()
@@ -122,7 +122,6 @@ def plan(
     if out is None and Path("runs", name).name != name:
         raise ConfigError(f"name: {name!r} cannot be part of a folder's name; choose another one, or give --out")
     folder = (out or Path("runs", f"{name}-explore")).absolute()
-    workflow.RunFolder(folder).create()
     tasks = []
     for point, experiment in zip(points, experiments, strict=True):
         settings = resolved(experiment)
@@ -176,7 +175,7 @@ def run_sweep(sweep: Sweep, workers: Workers, width: int, reporter: Reporter) ->
         reporter: takes progress.
 
     Raises:
-        ArtifactError: another process writes to the folder, or a file cannot be written.
+        ArtifactError: the folder cannot be made, another process writes to it, or a file cannot be written.
     """
 
     def busy() -> None:
@@ -184,6 +183,7 @@ def run_sweep(sweep: Sweep, workers: Workers, width: int, reporter: Reporter) ->
             f"{sweep.folder}: another 'tncompile explore' is at work there; wait, or choose another --out"
         )
 
+    workflow.RunFolder(sweep.folder).create()
     with alone(sweep.folder, busy):
         rows = sweep.rows
         left = {number: sweep.tasks[number] for number, row in enumerate(rows) if row.status != "done"}

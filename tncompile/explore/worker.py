@@ -14,7 +14,7 @@ import threading
 import time
 import traceback
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import asdict
 from pathlib import Path
 
@@ -112,7 +112,9 @@ def main() -> None:
     threading.Thread(target=_end_with, args=(sys.stdin.fileno(),), daemon=True).start()
     with terminal(quiet=False) as log:
         outcome = work(task, log)
-    print(json.dumps(asdict(outcome)), flush=True)
+        log.say(outcome.message or "done")
+    with suppress(BrokenPipeError):  # whoever started it may be gone
+        os.write(sys.stdout.fileno(), f"\n{json.dumps(asdict(outcome))}\n".encode())
 
 
 if __name__ == "__main__":

@@ -181,9 +181,7 @@ def print_exploration(table: Exploration, folder: Path, *, to_stderr: bool = Fal
     for trouble, labels in troubles.items():
         where = "; ".join(labels[:_NAMED]) + (f"; and {len(labels) - _NAMED} more" if len(labels) > _NAMED else "")
         console.print(escape(f"{trouble} ({where})"), soft_wrap=True)
-    console.print(
-        f"in {escape(str(folder))}: explore.csv, explore.json, and a run folder for each point", soft_wrap=True
-    )
+    console.print(f"all of it, and a run folder for each point: {escape(str(folder))}", soft_wrap=True)
 
 
 _NAMED = 3
