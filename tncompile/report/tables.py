@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
@@ -148,32 +149,31 @@ def print_inspection(found: Mapping[str, Any], *, to_stderr: bool = False) -> No
 
 def print_exploration(table: Exploration, folder: Path, *, to_stderr: bool = False) -> None:
     """Prints the table of a sweep: what varies, how it went, and figures; rows on the Pareto front have a star."""
-    shown = [column for column in table.known if column.name not in _LEFT_OUT]
-    if all(row.value("chips") in (1, None) for row in table.rows):
-        shown = [column for column in shown if column.name != "chips"]
+    shown = [column for column in table.known if column in table.judged or column.name not in _unsaid(table)]
     title = f"{table.name}: " + _count(len(table.rows), "point")
     if judged := ", ".join(f"{column.title} ({column.better})" for column in table.judged):
         title += f"; * no other beats it in {judged}"
-    rows = Table(title=escape(title), title_justify="left")
-    rows.add_column("", justify="right", no_wrap=True)
-    rows.add_column("", no_wrap=True)
-    last = Counter(key.rpartition(".")[2] for key in table.keys)
-    for key in table.keys:
-        short = key.rpartition(".")[2]
-        rows.add_column(escape(short if last[short] == 1 else key), overflow="fold")
-    for column in shown:
-        rows.add_column(escape(column.heading), justify="right")
-    for number, (row, best) in enumerate(zip(table.rows, table.front, strict=True), 1):
-        chosen = (text(row.point.values[key]) if key in row.point.values else "–" for key in table.keys)
-        figures = ((column, row.value(column.name)) for column in shown)
-        cells = [
-            str(number),
-            _SIGNS.get(row.status, "*" * best),
-            *chosen,
-            *("–" if value is None else column.plain(value) for column, value in figures),
+    rows = Table(box=SIMPLE_HEAD, pad_edge=False)
+    lines = [
+        [
+            f"{number} {_SIGNS.get(row.status, '*' * best)}",
+            *(text(row.point.values[key]) if key in row.point.values else "–" for key in table.keys),
+            *("–" if (value := row.value(column.name)) is None else column.plain(value) for column in shown),
         ]
-        rows.add_row(*map(escape, cells), style="bold" if best else None)
+        for number, (row, best) in enumerate(zip(table.rows, table.front, strict=True), 1)
+    ]
+    last = Counter(key.rpartition(".")[2] for key in table.keys)
+    names = [short if last[short := key.rpartition(".")[2]] == 1 else key for key in table.keys]
+    rows.add_column("", no_wrap=True)
+    for name in names:
+        rows.add_column(escape(name), overflow="fold")
+    for column, *cells in zip(shown, *(line[1 + len(names) :] for line in lines), strict=True):
+        # Of a heading that does not fit, a part will do, but not of a number.
+        rows.add_column(escape(column.heading), justify="right", min_width=max(map(len, cells)))
+    for line, best in zip(lines, table.front, strict=True):
+        rows.add_row(*map(escape, line), style="bold" if best else None)
     console = Console(stderr=to_stderr, highlight=False)
+    console.print(escape(title), soft_wrap=True)
     console.print(rows)
     troubles: dict[str, list[str]] = {}
     for row in filter(lambda row: row.message, table.rows):
@@ -190,8 +190,14 @@ _NAMED = 3
 _SIGNS = {"infeasible": "–", "failed": "!", "waiting": "…"}
 """What stands before the row of a point that is not done."""
 
-_LEFT_OUT = ("synaptic_events_at_most", "hops_at_most", "latency_ms", "held_out_accuracy")
-"""Columns of a sweep that are in its files alone: people have others that say nearly the same."""
+
+def _unsaid(table: Exploration) -> set[str]:
+    """Returns the columns that are in the files of a sweep alone: people have others that say nearly the same."""
+    known = {column.name for column in table.known}
+    unsaid = {"synaptic_events_at_most", "hops_at_most", "latency_ms"}
+    unsaid |= {"held_out_accuracy"} if "accuracy" in known else set()
+    unsaid |= {"latency_ticks", "synaptic_events_per_frame", "hops_per_frame"} if "power_mW" in known else set()
+    return unsaid | ({"chips"} if all(row.value("chips") in (1, None) for row in table.rows) else set())
 
 
 def _cell(value: Any) -> str:

@@ -59,6 +59,7 @@ class Chart:
         labels: what the labels of the points are.
         colours: what each colour stands for; empty: there is one only.
         objectives: the first is drawn against each of the others.
+        same: objectives in which all points are alike, with what they are, to be said in words.
         marks: the points.
         left_out: points that have not all figures.
     """
@@ -67,6 +68,7 @@ class Chart:
     labels: str
     colours: tuple[str, ...]
     objectives: tuple[Column, ...]
+    same: tuple[str, ...]
     marks: tuple[Mark, ...]
     left_out: int
 
@@ -81,6 +83,9 @@ def chart_of(table: Table) -> Chart | None:
     ]
     if len(judged) < 2 or not rows:
         return None
+    differing = tuple(column for column in judged if len({row.value(column.name) for row, _ in rows}) > 1)
+    drawn = differing if len(differing) > 1 else judged
+    same = [(column, rows[0][0].value(column.name)) for column in judged if column not in drawn]
     varied = tuple(key for key in table.keys if len({_value(row, key) for row in table.rows}) > 1) or table.keys
     values = {key: list(dict.fromkeys(_value(row, key) for row, _ in rows)) for key in varied}
     first = next((key for key in varied if 1 < len(values[key]) <= len(COLOURS)), None)
@@ -92,7 +97,7 @@ def chart_of(table: Table) -> Chart | None:
             label=name,
             colour=0 if first is None else values[first].index(_value(row, first)),
             best=best,
-            figures=tuple(row.figures[column.name] for column in judged),
+            figures=tuple(row.figures[column.name] for column in drawn),
         )
         for name, (row, best) in zip(names, rows, strict=True)
     )
@@ -105,7 +110,8 @@ def chart_of(table: Table) -> Chart | None:
         name=table.name,
         labels=labels,
         colours=colours,
-        objectives=judged,
+        objectives=drawn,
+        same=tuple(f"{column.title} {column.shown(value)}" for column, value in same if value is not None),
         marks=marks,
         left_out=len(table.rows) - len(rows),
     )
@@ -145,6 +151,7 @@ def panels(chart: Chart, dpi: float) -> Iterator[Panel]:
                 _draw_legend(chart, beside)
 
         title = f"{height.title[0].upper()}{height.title[1:]} against {across.title}"
+        alike = f" The same for all: {', '.join(chart.same)}." if chart.same else ""
         total = chart.left_out + len(chart.marks)
         missing = f" Not shown, without figures: {chart.left_out} of {total} points." if chart.left_out else ""
         yield Panel(
@@ -153,7 +160,7 @@ def panels(chart: Chart, dpi: float) -> Iterator[Panel]:
             least=0,
             over=0,
             title=title + f" of {chart.name}" * (i == 1),
-            caption=f"Labels: {chart.labels}.{missing}" if i == 1 else "",
+            caption=f"Labels: {chart.labels}.{alike}{missing}" if i == 1 else "",
             draw=drawn,
         )
 
@@ -190,7 +197,7 @@ def _draw_panel(chart: Chart, i: int, axes: Axes) -> None:
         if min(values) > 0 and max(values) >= LOG_FROM * min(values):
             axes.set(**{f"{axis}scale": "log"})
         axes.set(**{f"{axis}label": column.heading})
-    for mark, (x, y) in zip(chart.marks, places, strict=True):
+    for mark, (x, y) in sorted(zip(chart.marks, places, strict=True), key=lambda each: each[0].best):
         colour = COLOURS[mark.colour]
         wide, high = _error(mark.figures[i], across), _error(mark.figures[0], height)
         style: dict[str, Any] = {"ecolor": colour, "elinewidth": 1, "capsize": 2.5, "alpha": 0.6, "zorder": 2}
