@@ -6,6 +6,7 @@ import difflib
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Literal, TypeVar, get_args
 
 from pydantic import BaseModel, Field, ValidationError
@@ -62,7 +63,7 @@ def load_experiment(
     overrides: Sequence[str] = (),
     seed: int | None = None,
     *,
-    varied: Sequence[str] = (),
+    varied: Mapping[str, Any] = MappingProxyType({}),
     origin: str = "--grid",
 ) -> Experiment:
     """Returns the experiment in a YAML file.
@@ -71,7 +72,7 @@ def load_experiment(
         path: the file.
         overrides: `a.b=v` each: key path and value in YAML, set over what the file says, in this order.
         seed: in place of the experiment's.
-        varied: set over all of these, in the same form: what makes the experiment one of several.
+        varied: values by key path, set over all of these: what makes the experiment one of several.
         origin: where `varied` comes from, for messages.
 
     Raises:
@@ -84,8 +85,8 @@ def load_experiment(
         set_key(document.values, document.places, override)
     if seed is not None:
         set_key(document.values, document.places, f"seed={seed}")
-    for override in varied:
-        set_key(document.values, document.places, override, origin)
+    for key, value in varied.items():
+        _put(document.values, document.places, tuple(key.split(".")), value, f"{origin} {key}={_short(value)}")
     document.values.setdefault("name", Path(path).stem)
     return parse_config(Experiment, document.values, "", document.places)
 
@@ -175,28 +176,43 @@ def _described(value: Any) -> str:
     }
     if value is None:
         return "empty"
+    return f"{_short(value)} ({names[type(value)]})"
+
+
+def _short(value: Any) -> str:
     text = json.dumps(value, ensure_ascii=False)
-    return f"{text if len(text) <= 60 else text[:57] + '...'} ({names[type(value)]})"
+    return text if len(text) <= 60 else text[:57] + "..."
 
 
-def set_key(values: dict[str, Any], places: dict[KeyPath, str], override: str, origin: str = "--set") -> None:
+def set_key(values: dict[str, Any], places: dict[KeyPath, str], override: str) -> None:
     """Sets one `a.b=v` of the command line.
 
     Args:
         values: as they come from YAML; changed.
         places: where each is from, by key path; changed.
         override: key path and value in YAML.
-        origin: the option that it comes from, for messages.
 
     Raises:
         ConfigError: it is no such thing, or leads through what is no mapping.
     """
-    name = f"{origin} {override}"
+    name = f"--set {override}"
     path, equals, text = override.partition("=")
     keys = tuple(key.strip() for key in path.split("."))
     if not equals or not all(keys):
         raise ConfigError(f"{name}: must be KEY=VALUE or KEY.KEY=VALUE, for example train.epochs=5")
     document = parse_yaml(text, name, lines=False)
+    _put(values, places, keys, document.values, name)
+    for inner, place in document.places.items():
+        places[keys + inner] = place
+
+
+def _put(values: dict[str, Any], places: dict[KeyPath, str], keys: Sequence[str], value: Any, name: str) -> None:
+    """Sets a key to a value that comes from an option of some name.
+
+    Raises:
+        ConfigError: the key leads through what is no mapping.
+    """
+    keys = tuple(keys)
     parent: Any = values
     for depth, key in enumerate(keys[:-1]):
         places.setdefault(keys[: depth + 1], name)
@@ -205,8 +221,7 @@ def set_key(values: dict[str, Any], places: dict[KeyPath, str], override: str, o
             raise ConfigError(
                 f"{name}: {'.'.join(keys[: depth + 1])} is {_described(parent)}, not a mapping; set it as a whole"
             )
-    parent[keys[-1]] = document.values
+    parent[keys[-1]] = value
     for inner in [p for p in places if p[: len(keys)] == keys]:
         del places[inner]
-    for inner, place in document.places.items():
-        places[keys + inner] = place
+    places[keys] = name

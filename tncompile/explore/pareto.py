@@ -10,8 +10,11 @@ import numpy as np
 Better = Literal["max", "min"]
 """Which end of an objective is wanted."""
 
+Number = int | float
+"""A figure."""
 
-def front(rows: Sequence[Sequence[float | None]], better: Sequence[Better]) -> list[bool]:
+
+def front(rows: Sequence[Sequence[Number | None]], better: Sequence[Better]) -> list[bool]:
     """Returns which rows are on the Pareto front: no other row is at least as good in all and better in one.
 
     Rows that are equal in all are on it together, or not at all. A row without some value is not on it, and beats none.

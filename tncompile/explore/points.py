@@ -42,11 +42,6 @@ class Point:
         """The choice in words; keys as short as they can be."""
         return ", ".join(f"{key} {text(value)}" for key, value in self.values.items())
 
-    @property
-    def overrides(self) -> tuple[str, ...]:
-        """The choice as `--set` takes it."""
-        return tuple(f"{key}={json.dumps(value, ensure_ascii=False)}" for key, value in self.values.items())
-
 
 def text(value: Any) -> str:
     """Returns a value as people write it in YAML.
@@ -112,12 +107,6 @@ def read_points(path: Path) -> tuple[Point, ...]:
         ConfigError: the file cannot be read, is of another form, has no point, or more than `MAX_POINTS`.
     """
     rows = list(_csv_rows(path) if path.suffix.lower() == ".csv" else _yaml_rows(path))
-    if not rows:
-        raise ConfigError(f"--points {path}: has no point; write one a line")
-    if len(rows) > MAX_POINTS:
-        raise ConfigError(
-            f"--points {path}: has {len(rows):,} points, at most {MAX_POINTS:,} are taken; leave some out"
-        )
     for origin, values in rows:
         _check_apart(list(values), [f"{origin}: {key}" for key in values])
     return tuple(Point(values=values, origin=origin) for origin, values in rows)
@@ -132,10 +121,9 @@ def _csv_rows(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
             raise ConfigError(
                 f"--points {path}: its first line must name each key once, has {', '.join(keys) or 'none'}"
             )
-        for cells in lines:
-            origin = f"{path}:{lines.line_num}"
-            if not any(cell.strip() for cell in cells):
-                continue
+        rows = [(f"{path}:{lines.line_num}", cells) for cells in lines if any(cell.strip() for cell in cells)]
+        _check_count(path, len(rows))
+        for origin, cells in rows:
             if len(cells) != len(keys):
                 raise ConfigError(f"{origin}: has {len(cells)} cells, the first line names {len(keys)} keys")
             texts = {key: cell for key, cell in zip(keys, cells, strict=True) if cell.strip()}
@@ -152,8 +140,16 @@ def _yaml_rows(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
         raise ConfigError(
             f"--points {path}: must be a list of mappings in YAML, such as '- {{arch.axons: 128, seed: 1}}', or .csv"
         )
+    _check_count(path, len(document.values))
     for number, row in enumerate(document.values):
         yield document.places[(number,)], row
+
+
+def _check_count(path: Path, count: int) -> None:
+    if not count:
+        raise ConfigError(f"--points {path}: has no point; write one a line")
+    if count > MAX_POINTS:
+        raise ConfigError(f"--points {path}: has {count:,} points, at most {MAX_POINTS:,} are taken; leave some out")
 
 
 def _check_apart(keys: Sequence[str], places: Sequence[str]) -> None:
@@ -195,7 +191,7 @@ def load_points(
                 if each == key or each.startswith(f"{key}.") or key.startswith(f"{each}."):
                     raise ConfigError(f"{option}: {key} is varied by {point.origin}; leave one of the two out")
         try:
-            experiment = load_experiment(path, overrides, seed, varied=point.overrides, origin=point.origin)
+            experiment = load_experiment(path, overrides, seed, varied=point.values, origin=point.origin)
         except ConfigError as error:
             raise ConfigError(f"{error} (point {point.label})") from error
         same = found.setdefault(canonical(resolved(experiment)), point)

@@ -64,9 +64,11 @@ def run_process(
         environment |= {name: str(threads) for name in _THREADS}
     # Several processes share a GPU only if none takes all of its memory at once.
     environment.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
+    lines: list[str] = []
     command = [sys.executable, "-m", "tncompile.explore.worker"]
     pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
     with (
+        suppress(BrokenPipeError),  # of what it did not read, if it ended at once
         (folder / LOG).open("a") as log,
         # In a session of its own: Ctrl-C on the terminal is for the sweep, which then ends its workers.
         subprocess.Popen(command, **pipes, stderr=log, text=True, env=environment, start_new_session=True) as process,

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from tncompile.errors import ConfigError
-from tncompile.explore.pareto import Better, front
+from tncompile.explore.pareto import Better, Number, front
 from tncompile.explore.points import Point, text
 from tncompile.ir.io import atomic_write
 
@@ -49,11 +49,11 @@ class Column(NamedTuple):
         """Title and unit."""
         return self.title + f" [{self.unit}]" * bool(self.unit)
 
-    def shown(self, value: float) -> str:
+    def shown(self, value: Number) -> str:
         """Returns a number as people read it, with its unit."""
         return f"{self.plain(value)} {self.unit}".rstrip()
 
-    def plain(self, value: float) -> str:
+    def plain(self, value: Number) -> str:
         """Returns a number as people read it."""
         value *= self.factor
         if self.unit == "%":
@@ -90,11 +90,11 @@ _BY_NAME = {column.name: column for column in COLUMNS}
 
 
 class Figure(NamedTuple):
-    """A number, and the interval that it lies in; None where there is none."""
+    """A figure, and the interval that it lies in; None where there is none."""
 
-    value: float
-    low: float | None = None
-    high: float | None = None
+    value: Number
+    low: Number | None = None
+    high: Number | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,7 +119,7 @@ class Row:
     digest: str = ""
     figures: Mapping[str, Figure] = field(default_factory=dict)
 
-    def value(self, name: str) -> float | None:
+    def value(self, name: str) -> Number | None:
         """Returns a figure's number, None if there is none."""
         return self.figures[name].value if name in self.figures else None
 
@@ -150,9 +150,13 @@ class Table:
 
     @property
     def judged(self) -> tuple[Column, ...]:
-        """The objectives in which any row has a figure."""
+        """The objectives that any row has; before a simulation, the model's accuracy stands for the chip's."""
         known = self.known
-        return tuple(_BY_NAME[name] for name in self.objectives if _BY_NAME[name] in known)
+        names = dict.fromkeys(
+            "held_out_accuracy" if name == "accuracy" and _BY_NAME[name] not in known else name
+            for name in self.objectives
+        )
+        return tuple(_BY_NAME[name] for name in names if _BY_NAME[name] in known)
 
     @property
     def front(self) -> tuple[bool, ...]:
@@ -228,8 +232,8 @@ def records(table: Table) -> list[dict[str, Any]]:
     ]
 
 
-def _cells(row: Row) -> dict[str, float | None]:
-    cells: dict[str, float | None] = {}
+def _cells(row: Row) -> dict[str, Number | None]:
+    cells: dict[str, Number | None] = {}
     for column in COLUMNS:
         value, low, high = row.figures.get(column.name, (None, None, None))
         cells[column.name] = value

@@ -153,7 +153,7 @@ def print_exploration(table: Exploration, folder: Path, *, to_stderr: bool = Fal
     title = f"{table.name}: " + _count(len(table.rows), "point")
     if judged := ", ".join(f"{column.title} ({column.better})" for column in table.judged):
         title += f"; * no other beats it in {judged}"
-    rows = Table(box=SIMPLE_HEAD, pad_edge=False)
+    rows = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
     lines = [
         [
             f"{number} {_SIGNS.get(row.status, '*' * best)}",
