@@ -156,6 +156,8 @@ class ClusterWorkers:
             if not equals or not key.strip():
                 raise ConfigError(f"--cluster-options {option}: must be KEY=VALUE, for example timeout_min=60")
             parameters[key.strip()] = parse_yaml(value, f"--cluster-options {option}", lines=False).values
+        # Its log would go to stdout, which is for results.
+        os.environ.setdefault("SUBMITIT_LOG_LEVEL", "NOCONFIG")
         try:
             import submitit
         except ImportError as error:
@@ -163,9 +165,7 @@ class ClusterWorkers:
         try:
             self._executor = submitit.AutoExecutor(folder, cluster=cluster)
         except (ValueError, RuntimeError) as error:
-            raise ConfigError(
-                f"--cluster {cluster}: {error}; try slurm on a machine that submits jobs to it"
-            ) from error
+            raise ConfigError(f"--cluster {cluster}: {error}; submit from a machine of that cluster") from error
         try:
             self._executor.update_parameters(**parameters)
         except (NameError, ValueError, TypeError, AssertionError) as error:

@@ -191,7 +191,8 @@ def run_sweep(sweep: Sweep, workers: Workers, width: int, reporter: Reporter) ->
         trainings = len({task.trained for task in left.values()} - {None})
         kept = f", {found} of them done already" if found else ""
         learned = f"; {trainings} training{'s' * (trainings != 1)}" if trainings else ""
-        reporter.say(f"Exploring {sweep.name}: {total} point{'s' * (total != 1)}{kept}{learned}; {width} at a time")
+        beside = f"; {min(width, len(left))} at a time" if left else ""
+        reporter.say(f"Exploring {sweep.name}: {total} point{'s' * (total != 1)}{kept}{learned}{beside}")
 
         def table() -> Table:
             return Table(name=sweep.name, rows=tuple(rows), objectives=sweep.objectives)
@@ -205,7 +206,8 @@ def run_sweep(sweep: Sweep, workers: Workers, width: int, reporter: Reporter) ->
             write_table(table(), sweep.folder)
             through = sum(row.status != WAITING for row in rows)
             reporter.say(f"  {number + 1}/{total} {sweep.points[number].label}: {_told(rows[number])}")
-            reporter.progress("explore", through, total, {"failed": sum(row.status == "failed" for row in rows)})
+            failed = sum(row.status == "failed" for row in rows)
+            reporter.progress("explore", through, total, {"failed": float(failed)} if failed else {})
 
         write_table(table(), sweep.folder)
         run_tasks(left, workers, width, begin, end)
