@@ -78,7 +78,7 @@ COLUMNS = (
     Column("latency_ms", _CHIP + "latency_ms", "latency", "ms", "min", interval=True),
     Column("power_mW", _CHIP + "power_mW", "power", "mW", "min", interval=True),
     Column("frames_per_s", _CHIP + "frames_per_s", "frames/s", "", "max", interval=True),
-    Column("frames_per_s_per_W", _CHIP + "frames_per_s_per_W", "frames/s/W", "", "max", interval=True),
+    Column("frames_per_s_per_W", _CHIP + "frames_per_s_per_W", "frames/s a W", "", "max", interval=True),
     Column("energy_per_frame_uJ", _CHIP + "energy_per_frame_uJ", "energy a frame", "µJ", "min", interval=True),
 )  # fmt: skip
 """What is collected of each point, as far as its steps have it."""

@@ -12,9 +12,9 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from tncompile.report.amounts import interval
 from tncompile.explore.points import text
 from tncompile.explore.table import Table as Exploration
+from tncompile.report.amounts import interval
 
 
 def summary_rows(results: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
