@@ -89,7 +89,7 @@ def test_a_point_that_fails_is_a_row_and_the_code(experiment: Path, tmp_path: Pa
     outcome = invoke("explore", experiment, *grid, "--out", tmp_path / "out", "--json", "--quiet")
     assert outcome.code == 2
     why = "train.batch: 500 is more than the 192 training images; use a smaller one"
-    assert outcome.err.endswith(f"error: 1 of 2 points failed, the others are done; train.batch 500: {why}\n")
+    assert outcome.err.endswith(f"error: 1 of 2 points failed; train.batch 500: {why}\n")
     done, failed = outcome.json["points"]
     assert (done["status"], failed["status"], failed["message"]) == ("done", "failed", why)
     assert done["held_out_accuracy"] is not None and done["accuracy"] is None

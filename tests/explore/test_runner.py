@@ -131,7 +131,7 @@ def program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
 def test_a_worker_that_is_killed_is_an_outcome(program, tmp_path: Path) -> None:
     outcome = run_process(program("echo out of memory >&2; kill -9 $$"))
     message = f"the point's process was ended by SIGKILL, as when memory runs out; {tmp_path}/point/{LOG} may say why"
-    assert outcome == Outcome(code=70, message=message)
+    assert outcome == Outcome(code=130, message=message)
     assert (tmp_path / "point" / LOG).read_text() == "out of memory\n"
 
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 import csv
 import io
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from tncompile.errors import ConfigError
+from tncompile.errors import ArtifactError, ConfigError, InternalError, SimulationError
 from tncompile.explore.points import Point
+from tncompile.explore.sweep import check_failures
 from tncompile.explore.table import (
     COLUMNS,
     Figure,
@@ -124,6 +126,18 @@ def test_people_see_who_is_on_the_front_and_why_others_are_not_done(capsys: pyte
     (why,) = (line for line in lines if "does not fit" in line)
     assert why.startswith("infeasible: does not fit (arch.axons 3, ") and why.endswith("; and 3 more)")
     assert lines[-1] == "all of it, and a run folder for each point: runs/net-explore"
+
+
+@pytest.mark.parametrize(
+    "code, error",
+    [(2, ConfigError), (4, ArtifactError), (5, SimulationError), (70, InternalError), (130, KeyboardInterrupt)],
+)
+def test_the_first_failure_decides_how_a_sweep_ends(code: int, error: type[BaseException]) -> None:
+    failed = replace(row(2, "failed"), code=code)
+    rows = (row(1, "infeasible"), failed, replace(row(3, "failed"), code=2))
+    with pytest.raises(error, match=r"^2 of 3 points failed; arch.axons 2, .*: does not fit"):
+        check_failures(Table(name="net", rows=rows))
+    check_failures(Table(name="net", rows=(*rows[:1], row(4, cores=1))))
 
 
 @pytest.mark.parametrize("given", ["", "speed", "accuracy,accuracy", "accuracy,,cores"])

@@ -39,7 +39,7 @@ class Point:
 
     @property
     def label(self) -> str:
-        """The choice in words; keys as short as they can be."""
+        """The choice in words."""
         return ", ".join(f"{key} {text(value)}" for key, value in self.values.items())
 
 

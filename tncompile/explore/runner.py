@@ -17,7 +17,7 @@ from typing import Any, Protocol, runtime_checkable
 from tncompile.config.yaml import parse_yaml
 from tncompile.errors import ConfigError, InternalError
 from tncompile.explore.lock import process_cores
-from tncompile.explore.task import Outcome, Task, model_ready
+from tncompile.explore.task import INTERRUPTED, Outcome, Task, model_ready
 
 LOG = "log.txt"
 """What the worker of a point has to say, in the point's folder."""
@@ -83,9 +83,8 @@ def run_process(
     try:
         return Outcome(**json.loads(lines[-1]))
     except (IndexError, ValueError, TypeError):
-        return Outcome(
-            code=InternalError.exit_code, message=f"{_ending(process.returncode)}; {folder / LOG} may say why"
-        )
+        code = INTERRUPTED if process.returncode < 0 else InternalError.exit_code
+        return Outcome(code=code, message=f"{_ending(process.returncode)}; {folder / LOG} may say why")
 
 
 def _ending(code: int) -> str:
@@ -177,7 +176,7 @@ class ClusterWorkers:
     def __call__(self, task: Task) -> Outcome:
         with self._lock:  # submitit submits from one thread at a time
             if self._stopped:
-                return Outcome(code=130, message="was not begun")
+                return Outcome(code=INTERRUPTED, message="was not begun")
             job = self._executor.submit(run_process, task)
             self._jobs.append(job)
         try:

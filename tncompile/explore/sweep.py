@@ -15,12 +15,15 @@ from tncompile.explore.lock import alone, process_cores
 from tncompile.explore.points import Point, load_points, name_of
 from tncompile.explore.runner import JOBS, ClusterWorkers, LocalWorkers, Workers, run_tasks
 from tncompile.explore.table import COLUMNS, OBJECTIVES, WAITING, Row, Table, figures_of, write_table
-from tncompile.explore.task import STEPS, Outcome, Task, finished, training_settings
+from tncompile.explore.task import INTERRUPTED, STEPS, Outcome, Task, finished, training_settings
 from tncompile.ir.io import atomic_write, read_bytes
 from tncompile.reporter import Reporter
 
 POINTS, MODELS = "points", "models"
 """Folders in that of a sweep: a run folder for each point, and for each training that points share."""
+
+_JOBS_AT_A_TIME = 256
+"""So many jobs of a cluster are waited for, each by a thread."""
 
 PICTURES = ("explore.png", "explore.svg")
 
@@ -150,7 +153,7 @@ def make_workers(sweep: Sweep, width: int | None, cluster: str | None, options: 
 
     Args:
         sweep: what is to be done.
-        width: tasks at a time; None: half as many as there are cores, and with a cluster all.
+        width: tasks at a time; None: half as many as there are cores, and with a cluster `_JOBS_AT_A_TIME`.
         cluster: as `ClusterWorkers`; None: this machine.
         options: of the cluster.
 
@@ -162,7 +165,7 @@ def make_workers(sweep: Sweep, width: int | None, cluster: str | None, options: 
             raise ConfigError(f"--cluster-options {options[0]}: there is no --cluster NAME; give one, or leave it out")
         width = min(width or max(1, process_cores() // 2), len(sweep.tasks))
         return LocalWorkers(width), width
-    return ClusterWorkers(cluster, options, sweep.folder / JOBS), width or len(sweep.tasks)
+    return ClusterWorkers(cluster, options, sweep.folder / JOBS), width or min(len(sweep.tasks), _JOBS_AT_A_TIME)
 
 
 def run_sweep(sweep: Sweep, workers: Workers, width: int, reporter: Reporter) -> Table:
@@ -221,14 +224,16 @@ def check_failures(table: Table) -> None:
 
     Raises:
         TnCompileError: some did; of the class that the first one's error is of.
+        KeyboardInterrupt: the first one's process was ended from outside.
     """
     failed = [row for row in table.rows if row.status == "failed"]
     if failed:
         kinds = {kind.exit_code: kind for kind in (ConfigError, ArtifactError, SimulationError)}
-        raise kinds.get(failed[0].code, InternalError)(
-            f"{len(failed)} of {len(table.rows)} points failed, the others are done; {failed[0].point.label}: "
-            f"{failed[0].message}"
-        )
+        first = failed[0]
+        told = f"{len(failed)} of {len(table.rows)} points failed; {first.point.label}: {first.message}"
+        if first.code == INTERRUPTED:
+            raise KeyboardInterrupt(f"{told}; the same command goes on with the rest")
+        raise kinds.get(first.code, InternalError)(told)
 
 
 def _row(row: Row, task: Task) -> Row:

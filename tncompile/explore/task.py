@@ -14,6 +14,9 @@ from tncompile.workflow import SECTIONS, RunFolder, check_spikes
 STEPS = tuple(SECTIONS)
 """What may be done for a point, in this order; each leaves a section in results.json."""
 
+INTERRUPTED = 130
+"""Exit code of what was ended from outside."""
+
 _TRAINING = ("seed", "data", "net", "train")
 """The parts of an experiment that a training depends on: points that differ in others only share a model."""
 

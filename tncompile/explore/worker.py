@@ -23,15 +23,12 @@ from tncompile.cli.terminal import terminal
 from tncompile.config.experiment import Experiment, dump_experiment, parse_config
 from tncompile.errors import InternalError, TnCompileError
 from tncompile.explore.lock import alone
-from tncompile.explore.task import Outcome, Task, done_steps, model_ready
+from tncompile.explore.task import INTERRUPTED, Outcome, Task, done_steps, model_ready
 from tncompile.ir.io import atomic_write, read_bytes
 from tncompile.reporter import Reporter
 
 _GRACE = 10.0
 """After a request to end, the process may clean up for so long [s]."""
-
-INTERRUPTED = 130
-"""Exit code of what was interrupted."""
 
 
 def work(task: Task, reporter: Reporter) -> Outcome:
