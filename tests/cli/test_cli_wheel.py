@@ -51,6 +51,8 @@ def test_it_holds_code_and_data_and_nothing_else(unpacked: Path) -> None:
         held = {str(p.relative_to(unpacked / "tncompile/_share")) for p in unpacked.rglob(f"_share/{kind}/**/*")}
         ours = {str(p.relative_to(ROOT)) for p in ROOT.glob(f"{kind}/**/*")}
         assert held == ours
+    page = {path.name for path in (unpacked / "tncompile/report/page").iterdir()}
+    assert page >= {"page.html.j2", "style.css", "script.js"}
     assert {p.relative_to(unpacked) for p in unpacked.rglob("*.py")} == {
         p.relative_to(ROOT) for package in ("tncompile", "passes") for p in (ROOT / package).rglob("*.py")
     }

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from support.command_line import process
+from support.command_line import EXPERIMENT, process
 
 BOARD = """\
 name: boards
@@ -31,5 +31,15 @@ def boards(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("boards")
     (folder / "boards.yaml").write_text(BOARD)
     outcome = process("compile", folder / "boards.yaml", "--untrained", "--out", folder / "run", "--quiet")
+    assert outcome.code == 0, outcome.err
+    return folder / "run"
+
+
+@pytest.fixture(scope="session")
+def finished_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run folder after `tncompile run` of a tiny net; to be read, not to be changed."""
+    folder = tmp_path_factory.mktemp("trained")
+    (folder / "tiny.yaml").write_text(EXPERIMENT)
+    outcome = process("run", folder / "tiny.yaml", "--out", folder / "run", "--quiet")
     assert outcome.code == 0, outcome.err
     return folder / "run"

@@ -167,6 +167,19 @@ Volts = Annotated[
         "--volts", metavar="V", help="Estimate the chip's power and speed at this supply voltage, 0.70 … 1.05."
     ),
 ]
+Reported = Annotated[
+    list[Path], typer.Argument(metavar="DIR", help="Run folders, or import folders.", show_default=False)
+]
+ReportOut = Annotated[
+    Path | None,
+    typer.Option("--out", metavar="FILE", help="The page. [default: DIR/report.html; of several, ./report.html]"),
+]
+Figures = Annotated[
+    Path | None, typer.Option("--figures", metavar="DIR", help="Also write each figure here, as PNG and as SVG.")
+]
+RasterLayers = Annotated[
+    str | None, typer.Option("--layers", metavar="A,B", help="Layers in the raster of spikes. [default: all]")
+]
 RandomImages = Annotated[
     bool, typer.Option("--random-images", help="Random pixels instead of the data set, which is then not needed.")
 ]
@@ -552,6 +565,27 @@ def explore(
     if not (quiet and as_json):
         print_exploration(table, sweep.folder, to_stderr=as_json)
     check_failures(table)
+
+
+@app.command()
+@guarded
+def report(
+    folders: Reported,
+    out: ReportOut = None,
+    figures: Figures = None,
+    layers: RasterLayers = None,
+    as_json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Write a report of a run, or of several beside each other: one HTML file that needs no network."""
+    from tncompile.report.page import write_report
+    from tncompile.report.page.raster import parse_layers
+
+    asked = () if layers is None else parse_layers(layers)
+    with interruptible(lambda: "no report was written"):
+        found = write_report(folders, out, figures=figures, layers=asked)
+    shown = {key: len(value) if isinstance(value, list) else value for key, value in found.items()}
+    _print(found, shown, as_json, quiet, to_stderr=as_json)
 
 
 def _activity(path: Path, spikes: Path | None, frames: int | None, random_images: bool, quiet: bool) -> Any:
