@@ -31,7 +31,7 @@ from tncompile.report.page.remarks import across, remarks
 from tncompile.report.page.vega import VERSION, sized, theme
 from tncompile.report.plots.view import BoardView
 
-PAPER = PaperRow(title="Paper's", accuracy=0.9, cores=100, fps=1000.0, mw=200.0)
+PAPER = PaperRow(title="Paper's", accuracy=0.9, cores=100, fps=1000.0, mw=200.0, fps_per_w=5000.0)
 
 
 @pytest.fixture(scope="session")

@@ -45,6 +45,7 @@ class PaperRow:
         cores: used.
         fps: frames a second; None: not noted.
         mw: power [mW]; None: not noted.
+        fps_per_w: frames a second and watt; None: not noted.
     """
 
     title: str
@@ -52,11 +53,7 @@ class PaperRow:
     cores: int
     fps: Number | None
     mw: Number | None
-
-    @property
-    def fps_per_w(self) -> float | None:
-        """Frames a second and watt."""
-        return None if self.fps is None or self.mw is None else 1000 * self.fps / self.mw
+    fps_per_w: Number | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -203,6 +200,7 @@ def paper_row(data: str) -> PaperRow | None:
                 cores=row["cores"],
                 fps=row.get("fps"),
                 mw=row.get("mW"),
+                fps_per_w=row.get("fps_per_W"),
             )
     return None
 
