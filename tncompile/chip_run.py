@@ -387,7 +387,7 @@ def run_spikes(path: Path, run: SpikeRun, reporter: Reporter, stop: Callable[[],
     figures = _figures(chip, run, given, result, comparison, ticks)
     if counter is not None and run.volts is not None:
         config = EnergyConfig(voltage=run.volts)
-        figures["estimate"] = estimate(counter.events(), image, config, one_layer(image))
+        figures["estimate"] = estimate(counter.events(), image, config, one_layer(image), tick="most")
     if comparison is not None and result.ticks == ticks:
         for doubt in _doubts(figures):
             reporter.say(f"warning: {doubt}")
@@ -473,19 +473,20 @@ def _chip_rows(estimated: dict[str, Any] | None) -> dict[str, str]:
     if estimated is None:
         return {}
     core = "core ({x}, {y})".format(**estimated["busiest_core"])
-    limit = {"core": f"the events of {core}", "link": "a link", "edge": "a chip's edge", "floor": "the shortest tick"}
+    limit = {"core": f"synaptic events, most of them in {core}", "link": "a link", "edge": "a chip's edge"}
+    limit["floor"] = "the shortest tick"
     sure = f"with {100 * estimated['confidence']:.0f} % confidence"
-    speed, at_speed, nominal = (
-        interval(estimated[name], unit)
-        for name, unit in (("frames_per_s", "ticks/s"), ("power_mW", "mW"), ("power_at_nominal_mW", "mW"))
-    )
+    speed, power = interval(estimated["frames_per_s"], "ticks/s"), interval(estimated["power_mW"], "mW")
+    nominal = "which is below the nominal one"
+    if "power_at_nominal_mW" in estimated:
+        nominal = f"{interval(estimated['power_at_nominal_mW'], 'mW')} at the nominal one"
     return {
         "a tick": ", ".join(
             f"{significant(estimated['per_frame'][name])} {name.replace('_', ' ')}"
             for name in ("spikes", "synaptic_events", "hops")
         ),
         "chip speed": f"{speed} {sure}, limited by {limit[estimated['limit']]}",
-        "chip power": f"{at_speed} at that speed and {estimated['voltage_V']:.4g} V, {nominal} at the nominal one",
+        "chip power": f"{power} at that speed and {estimated['voltage_V']:.4g} V, {nominal}",
     }
 
 
@@ -580,8 +581,8 @@ def _check_run(run: SpikeRun) -> None:
         low, high = VOLTS
         if not low <= run.volts <= high:
             raise ConfigError(f"--volts: must be {low:.2f} … {high:.2f}, got {run.volts:g}")
-        for option, given in (("state", run.state is not None), ("watch", bool(run.watch))):
-            if given:
+        for option, given in (("state", run.state), ("save-state", run.save_state), ("watch", run.watch or None)):
+            if given is not None:
                 raise ConfigError(
                     f"--{option}: with --volts, all cores are counted from tick 0 on; leave one of them out"
                 )

@@ -909,7 +909,7 @@ def _count_and_keep(
     None if no image is to be counted; then there is no such file either.
     """
     from tncompile.analysis.estimate import estimate
-    from tncompile.counting import count_frames, layers_of
+    from tncompile.counting import count_frames, layers_of, one_layer
     from tncompile.recording import WRONG_IMAGES, Recording, write_recording
 
     count = min(experiment.energy.frames, len(pixels))
@@ -918,7 +918,8 @@ def _count_and_keep(
         return None
     # Evenly over all: data sets may be sorted by class.
     counted = np.linspace(0, len(pixels) - 1, count).astype(np.int64)
-    layers = layers_of(read_core_graph(folder))
+    there = (folder.root / "stages").is_dir()  # without them, nobody knows which layer a core belongs to
+    layers = layers_of(read_core_graph(folder)) if there else one_layer(image)
     reporter.say(f"Counting what the chip does on {count:,} of them")
     events, raster = count_frames(
         image,

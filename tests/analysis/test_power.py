@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 
 import numpy as np
@@ -10,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.random_chips import SMALL, random_chip, random_frames
 
-from benchmarks.power import fit
+from benchmarks.power import SPREAD, fit
 from tncompile.analysis.estimate import CONFIDENCE, Layers, estimate
 from tncompile.analysis.events import EventCounter, Events
 from tncompile.analysis.power import LIMITS, MODEL, NAMES, PARTS, Rates, fitted, parts, ticks
@@ -61,6 +62,20 @@ def test_the_points_at_low_voltage_are_met():
     assert len(off) == 5 and max(off) <= 0.10
 
 
+def test_points_that_are_left_out_are_met_as_well():
+    """The fit is no mere repetition: no point is far off when only the others are known, and the scatter says so."""
+    off = [row["off_if_held_out"] for row in SHIPPED["residuals"]]
+    assert max(map(abs, off)) <= 0.20
+    classifiers = [row["off_if_held_out"] for row in SHIPPED["residuals"] if row["kind"] == "classifier"]
+    assert SHIPPED["scatter"] == pytest.approx(np.sqrt(np.mean(np.log1p(classifiers) ** 2)))
+
+
+def test_residuals_are_no_larger_than_the_fit_takes_them_to_be():
+    for kind, spread in SPREAD.items():
+        off = np.array([np.log1p(row["off"]) for row in SHIPPED["residuals"] if row["kind"] == kind])
+        assert np.sqrt(np.mean(off**2)) <= 1.3 * spread
+
+
 def test_an_event_costs_less_than_all_power_by_events():
     """72 mW by 2.68 G events a second are 27 pJ each; most of that is no event's."""
     assert float(BEST.of("event_pJ")[0]) < 5
@@ -85,6 +100,7 @@ def test_more_voltage_takes_more_power_and_less_time(one, other):
     assert parts(BEST, RATES, low)[0, -1] == parts(BEST, RATES, high)[0, -1]  # a supply of its own
     slow, fast = (ticks(BEST, 1e4, 1e3, 1e4, volts, TRUENORTH) for volts in (low, high))
     assert (slow >= fast).all()
+    assert slow[0, LIMITS.index("edge")] == fast[0, LIMITS.index("edge")]
 
 
 def test_what_limits_a_tick():
@@ -162,6 +178,29 @@ def test_an_estimate_without_doubt_has_only_scatter():
     assert found["tick_us"]["low"] == found["tick_us"]["high"] == found["tick_us"]["value"]
     power = found["power_mW"]
     assert np.log(power["high"] / power["low"]) == pytest.approx(2 * 1.645 * fitted().scatter, rel=0.05)
+
+
+def test_silent_ticks_do_not_make_a_run_of_spikes_faster():
+    events, image = events_of(1)
+    counter = EventCounter(image)
+    for _ in range(200):
+        counter.tick(np.zeros(image.neuron_type.shape, bool))
+    silent = counter.events()
+    series = [field.name for field in dataclasses.fields(events) if field.name.startswith(("tick_", "busiest_"))]
+    longer = dataclasses.replace(
+        events, **{name: np.concatenate([getattr(events, name), getattr(silent, name)]) for name in series}
+    )
+    own = EnergyConfig(constants=EnergyConstants(event_ns=1e4))
+    short, long = (estimate(each, image, own, one_layer(image), tick="most") for each in (events, longer))
+    assert short["limit"] == "core"
+    assert long["tick_us"] == short["tick_us"]
+
+
+def test_a_chip_that_is_too_slow_has_no_power_at_the_nominal_speed():
+    events, image = events_of(1)
+    slow = EnergyConfig(constants=EnergyConstants(floor_us=5000.0))
+    assert "power_at_nominal_mW" not in estimate(events, image, slow, one_layer(image))
+    assert "power_at_nominal_mW" in estimate(events, image, EnergyConfig(), one_layer(image))
 
 
 def test_every_own_constant_is_one_of_the_model():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -102,7 +103,11 @@ def test_own_constants(folder: Path):
         ("energy.voltage=high", 'energy.voltage: is "high" (a string)'),
         ("energy.frames=-1", "energy.frames: is -1 (an integer), expected greater than or equal to 0"),
         ("energy.constants={leak: 1}", "energy.constants.leak: unknown key; did you mean leak_uW?"),
-        ("energy.constants={event_pJ: 0}", "energy.constants.event_pJ: is 0 (an integer), expected greater than 0"),
+        (
+            "energy.constants={event_pJ: 0}",
+            "energy.constants.event_pJ: is 0 (an integer), expected greater than or equal",
+        ),
+        ("energy.constants={leak_uW: 1e308}", "energy.constants.leak_uW: is 1e+308 (a number), expected less than or"),
         ("energy.volts=1", "energy.volts: unknown key; did you mean voltage?"),
     ],
 )
@@ -112,6 +117,11 @@ def test_bad_settings(folder: Path, key: str, message: str):
     assert outcome.code == 2
     assert message in outcome.err
     assert RunFolder(folder).results.read_bytes() == before
+
+
+def test_a_folder_without_stages_is_simulated_all_the_same(folder: Path):
+    shutil.rmtree(folder / "stages")
+    assert [row["layer"] for row in simulated(folder, "--frames", 5)["chip"]["layers"]] == ["cores"]
 
 
 def test_compiling_again_forgets_what_the_old_chip_did(folder: Path):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from jaxtyping import Float64, Int32, Int64
@@ -53,12 +53,19 @@ class Layers(Record):
 
 
 def estimate(
-    events: Events, image: ChipImage, config: EnergyConfig, layers: Layers, model: Model | None = None
+    events: Events,
+    image: ChipImage,
+    config: EnergyConfig,
+    layers: Layers,
+    model: Model | None = None,
+    *,
+    tick: Literal["mean", "most"] = "mean",
 ) -> dict[str, Any]:
     """Returns power, speed and what they are made of, as JSON data.
 
     One frame enters a tick, so what is counted in a tick is what is done for a frame. A tick is taken to be as long as
-    the busiest core needs on average over the frames, as the constants are fitted to the same.
+    the busiest core needs on average over the frames, as the constants are fitted to the same; where ticks are not
+    alike, as in runs of spikes, the longest of them is safe.
 
     Args:
         events: what was counted, at least one tick.
@@ -66,6 +73,7 @@ def estimate(
         config: supply voltage and constants.
         layers: of the chip.
         model: the constants; None: the fitted ones.
+        tick: which of the ticks says how long all are.
     """
     arch, model = ChipArch.model_validate_json(image.arch), model or fitted()
     best, drawn = model.best(config.constants), model.draw(_DRAWS, config.constants)
@@ -77,19 +85,19 @@ def estimate(
         "link_packets": _series(events.busiest_link),
         "edge_packets": _series(events.busiest_edge),
     }
-    core, link, edge = (row["mean"] for row in busiest.values())
+    core, link, edge = (row[tick] for row in busiest.values())
 
     def figures(constants: Constants, off: Float64[np.ndarray, " sets"]) -> dict[str, np.ndarray]:
         lengths = ticks(constants, core, link, edge, config.voltage, arch)
-        tick = lengths.max(axis=1)
-        fps = 1e6 / tick
+        length = lengths.max(axis=1)
+        fps = 1e6 / length
         power = _power(constants, frame, len(image.core_x), fps, config.voltage, arch) * off[:, None]
         nominal = _power(
             constants, frame, len(image.core_x), np.full(len(fps), float(arch.ticks_per_s)), config.voltage, arch
         )
         total = power.sum(axis=1)
         found = {
-            "tick_us": tick,
+            "tick_us": length,
             "frames_per_s": fps,
             "power_mW": total,
             "frames_per_s_per_W": fps / total * 1e3,
@@ -97,12 +105,14 @@ def estimate(
             "power_at_nominal_mW": nominal.sum(axis=1) * off,
         }
         if image.latency >= 0:
-            found["latency_ms"] = image.latency * tick * 1e-3
+            found["latency_ms"] = image.latency * length * 1e-3
         shares = {f"breakdown_mW/{part}": power[:, i] for i, part in enumerate(PARTS)}
         return found | shares | {f"ticks_by_limit_us/{name}": lengths[:, i] for i, name in enumerate(LIMITS)}
 
     values, spread = figures(best, np.ones(1)), figures(drawn, scatter)
     found = {name: asdict(_interval(float(values[name][0]), spread[name])) for name in values}
+    if found["tick_us"]["value"] > 1e6 / arch.ticks_per_s:
+        del found["power_at_nominal_mW"]  # the chip is too slow for that
     limit = max(LIMITS, key=lambda name: found[f"ticks_by_limit_us/{name}"]["value"])
     speed = np.array([found["frames_per_s"]["value"]])
     hot = int(events.core_events.argmax())

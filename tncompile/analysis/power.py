@@ -9,8 +9,8 @@ Both are models of a few constants, fitted to what has been published (`benchmar
                 packets of the busiest chip's edges / what they carry, the shortest tick there is)
 
 Leakage grows with the supply voltage by a power that is fitted, too; the energies of neuron updates, events and hops
-with its square, as charge and discharge of wires do; crossings have a supply of their own. Gates get slower below
-1.0 V.
+with its square, as charge and discharge of wires do; crossings have a supply of their own. Gates are
+slower the lower it is.
 
 Differs:
     Sensors, transduction and the host's link are left out, as in the paper. Temperature is not modelled, nor that chips
@@ -186,10 +186,11 @@ def ticks(
     lengths = {
         "event_ns": constants.of("event_ns") * core_events * 1e-3,
         "link_packets_per_s": link_packets / constants.of("link_packets_per_s") * 1e6,
-        "edge": np.full(len(constants.values), edge_packets / arch.edge_spikes_per_s * 1e6),
+        "edge": np.full(len(constants.values), edge_packets / arch.edge_spikes_per_s * 1e6),  # of a supply of its own
         "floor_us": constants.of("floor_us"),
     }
-    return np.stack([length * (1.0 if name in constants.fixed else slower) for name, length in lengths.items()], axis=1)
+    as_given = {*constants.fixed, "edge"}
+    return np.stack([length * (1.0 if name in as_given else slower) for name, length in lengths.items()], axis=1)
 
 
 def _sizes(arch: ChipArch) -> tuple[float, float, float]:

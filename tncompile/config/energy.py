@@ -17,16 +17,22 @@ VOLTS = (0.70, 1.05)
 class EnergyConstants(Config):
     """Constants of a chip in place of the fitted ones, as they are at its `voltage`; left out: the fitted one."""
 
-    leak_uW: float | None = Field(default=None, gt=0, description="leakage of a core [µW]")
-    update_pJ: float | None = Field(default=None, gt=0, description="visit of a neuron, one a tick [pJ]")
-    event_pJ: float | None = Field(default=None, gt=0, description="synaptic event [pJ]")
-    hop_pJ: float | None = Field(default=None, gt=0, description="packet from one router to the next [pJ]")
-    crossing_pJ: float | None = Field(default=None, gt=0, description="packet from one chip to the next [pJ]")
-    event_ns: float | None = Field(default=None, gt=0, description="time that a core takes for a synaptic event [ns]")
-    link_packets_per_s: float | None = Field(
-        default=None, gt=0, description="packets that a link between two routers carries [1/s]"
+    leak_uW: float | None = Field(default=None, ge=1e-6, le=1e6, description="leakage of a core [µW]")
+    update_pJ: float | None = Field(default=None, ge=1e-6, le=1e6, description="visit of a neuron, one a tick [pJ]")
+    event_pJ: float | None = Field(default=None, ge=1e-6, le=1e6, description="synaptic event [pJ]")
+    hop_pJ: float | None = Field(default=None, ge=1e-6, le=1e6, description="packet from one router to the next [pJ]")
+    crossing_pJ: float | None = Field(
+        default=None, ge=1e-6, le=1e6, description="packet from one chip to the next [pJ]"
     )
-    floor_us: float | None = Field(default=None, gt=0, description="shortest tick, however little there is to do [µs]")
+    event_ns: float | None = Field(
+        default=None, ge=1e-6, le=1e6, description="time that a core takes for a synaptic event [ns]"
+    )
+    link_packets_per_s: float | None = Field(
+        default=None, ge=1.0, le=1e15, description="packets that a link between two routers carries [1/s]"
+    )
+    floor_us: float | None = Field(
+        default=None, ge=1e-6, le=1e6, description="shortest tick, however little there is to do [µs]"
+    )
 
 
 class EnergyConfig(Config):

@@ -80,7 +80,7 @@ def summary_rows(results: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 def _chip_rows(chip: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     """Yields what the chip itself would do, with intervals."""
     limits = {
-        "core": "the synaptic events of core ({x}, {y}), {layer}".format(**chip["busiest_core"]),
+        "core": "synaptic events, most of them in core ({x}, {y}), {layer}".format(**chip["busiest_core"]),
         "link": "the link between two routers that carries most",
         "edge": "the packets over the chip's edge",
         "floor": "the shortest tick there is",
