@@ -18,15 +18,13 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 import tncompile
-from tncompile.analysis.estimate import estimate
 from tncompile.chip_io import MODELS, WindowWriter, model_kind, open_input, open_output, output_kind
 from tncompile.config.energy import VOLTS, EnergyConfig
-from tncompile.counting import SpikeCounter, one_layer
 from tncompile.errors import ArtifactError, ConfigError, VerificationError
 from tncompile.foreign.companion import SUFFIX
 from tncompile.ir import ChipImage
@@ -43,6 +41,9 @@ from tncompile.sim.stream import StreamResult, Window, pieces, read_state, simul
 from tncompile.sim.tables import STDOUT, check_ending, table_writer
 from tncompile.sim.wiring import image_arch
 from tncompile.verify import verify
+
+if TYPE_CHECKING:
+    from tncompile.counting import SpikeCounter
 
 IMAGE, IMPORTED, INPUT = "image.safetensors", "import.json", "input.npz"
 """Files of an import folder."""
@@ -347,7 +348,7 @@ def run_spikes(path: Path, run: SpikeRun, reporter: Reporter, stop: Callable[[],
     found = survey(source, None if state is None else first)
     ticks, why = _ticks(run, image, found, expected, first)
     watch = (run.watch or tuple(range(len(image.core_x)))) if run.record or run.volts else ()
-    counter = None if run.volts is None else SpikeCounter(image, source)
+    counter = None if run.volts is None else _counter(image, source)
     check_watch(watch, len(image.core_x))
     streams = run.streams or (found.streams if state is None else len(state.chip.seeds))
     reporter.say(f"Running ticks {first:,} … {first + ticks - 1:,}{why}, {found.spikes:,} input spikes")
@@ -386,12 +387,24 @@ def run_spikes(path: Path, run: SpikeRun, reporter: Reporter, stop: Callable[[],
         comparison.finish()
     figures = _figures(chip, run, given, result, comparison, ticks)
     if counter is not None and run.volts is not None:
-        config = EnergyConfig(voltage=run.volts)
-        figures["estimate"] = estimate(counter.events(), image, config, one_layer(image), tick="most")
+        figures["estimate"] = _estimate(counter, image, run.volts)
     if comparison is not None and result.ticks == ticks:
         for doubt in _doubts(figures):
             reporter.say(f"warning: {doubt}")
     return figures
+
+
+def _counter(image: ChipImage, source: SpikeSource) -> SpikeCounter:
+    from tncompile.counting import SpikeCounter  # imports networkx, which other runs do without
+
+    return SpikeCounter(image, source)
+
+
+def _estimate(counter: SpikeCounter, image: ChipImage, volts: float) -> dict[str, Any]:
+    from tncompile.analysis.estimate import estimate
+    from tncompile.counting import one_layer
+
+    return estimate(counter.events(), image, EnergyConfig(voltage=volts), one_layer(image), tick="most")
 
 
 def parse_cores(text: str) -> tuple[int, ...]:

@@ -188,7 +188,8 @@ def test_a_damaged_resolved_experiment_is_named(folder: Path) -> None:
         (3, ("train", "{tiny}", "--out", "{dir}"), "train/checkpoints/epoch-000001.safetensors"),
         (20, ("compile", "{tiny}", "--out", "{dir}"), "stages/2-pack.safetensors"),
         (0, ("compile", "{tiny}", "--out", "{dir}"), "experiment.yaml"),
-        (3, ("simulate", "{dir}"), "results.json"),
+        (3, ("simulate", "{dir}"), "simulation.safetensors"),
+        (3, ("simulate", "{dir}", "--set", "energy.frames=0"), "results.json"),
     ],
 )
 def test_a_full_disk_is_said_and_nothing_is_half_written(
