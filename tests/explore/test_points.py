@@ -34,6 +34,13 @@ def test_values_as_people_write_them() -> None:
     assert parse_grid(" a . b =1e-3,no,null,true")[1] == (0.001, "no", None, True)
 
 
+@pytest.mark.parametrize("values", ["0] # x", "0]\n# x", "0 # x", "[0]] #", "0], [1", "0]\n---\n[1", "0]", "'#"])
+def test_nothing_of_the_values_is_dropped(values: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        parse_grid(f"seed={values}")
+    assert str(caught.value).startswith(f"--grid seed={values}: is not valid YAML: ")
+
+
 @given(st.lists(st.integers(1, 4), min_size=1, max_size=4))
 def test_a_grid_is_every_combination_once_the_last_key_fastest(sizes: list[int]) -> None:
     points = grid_points([f"k{i}={','.join(map(str, range(size)))}" for i, size in enumerate(sizes)])

@@ -68,7 +68,8 @@ def parse_grid(given: str) -> tuple[str, tuple[Any, ...]]:
     keys = [key.strip() for key in path.split(".")]
     if not equals or not all(keys):
         raise ConfigError(f"--grid {given}: must be KEY=V1,V2,… or KEY.KEY=V1,V2,…, for example arch.axons=128,256")
-    parsed = parse_yaml(f"[{values}]", f"--grid {given}", lines=False).values
+    # A comment hides what is behind it, the last bracket too, and it must not: hence on a line of its own as well.
+    parsed, _ = (parse_yaml(f"[{values}{end}", f"--grid {given}", lines=False).values for end in ("]", "\n]"))
     if not parsed:
         raise ConfigError(f"--grid {given}: has no value; write one or more, with commas between")
     return ".".join(keys), tuple(parsed)
