@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
-LINE_EVERY = 10.0
-"""Without a terminal, a phase prints a line at most that often [s]."""
+from tncompile.reporter import Lines, in_words
 
 
 class Terminal:
@@ -21,7 +19,7 @@ class Terminal:
         self._progress = progress
         self._quiet = quiet
         self._tasks: dict[str, TaskID] = {}
-        self._last: dict[str, float] = {}
+        self._lines = Lines(self.say)
 
     def say(self, text: str) -> None:
         """Prints a line."""
@@ -32,14 +30,12 @@ class Terminal:
         """Moves a phase's bar."""
         if self._quiet:
             return
-        text = "  ".join(f"{name} {value:,.4g}" for name, value in figures.items())
         if self._progress is not None:
             if phase not in self._tasks:
                 self._tasks[phase] = self._progress.add_task(phase, total=total, figures="")
-            self._progress.update(self._tasks[phase], completed=done, total=total, figures=text)
-        elif done == total or time.monotonic() - self._last.get(phase, -LINE_EVERY) >= LINE_EVERY:
-            self._last[phase] = time.monotonic()
-            self.say(f"  {phase} {done}/{total}  {text}".rstrip())
+            self._progress.update(self._tasks[phase], completed=done, total=total, figures=in_words(figures))
+        else:
+            self._lines.progress(phase, done, total, figures)
 
 
 @contextmanager
