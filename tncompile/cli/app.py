@@ -660,8 +660,9 @@ def _after_simulating(folder: Any) -> str:
 def _after_exploring(sweep: Any) -> str:
     """Returns what to do after an interrupt of a sweep."""
     done = sum(row.status == "done" for row in sweep.rows)
-    kept = f"{done} of {len(sweep.tasks)} points are done and kept, and so are checkpoints of trainings"
-    return f"{kept}; the same command goes on with the rest"
+    kept = f"{done} of {len(sweep.tasks)} points are done and kept"
+    trainings = ", and so are checkpoints of trainings" * sweep.checkpoints
+    return f"{kept}{trainings}; the same command goes on with the rest"
 
 
 def _open_experiment(path: Path, out: Path | None, overrides: list[str] | None, seed: int | None) -> tuple[Any, Any]:

@@ -54,6 +54,12 @@ class Sweep:
             for point, task in zip(self.points, self.tasks, strict=True)
         ]
 
+    @property
+    def checkpoints(self) -> bool:
+        """Whether a training has left some to go on from."""
+        trainings = {task.trained for task in self.tasks if task.trained is not None}
+        return any(any(workflow.RunFolder(Path(each)).train.glob("checkpoints/*")) for each in trainings)
+
 
 def parse_steps(given: str | None, untrained: bool, model: Path | None) -> tuple[str, ...]:
     """Returns the steps that are done for each point.
@@ -257,14 +263,18 @@ def _draw(table: Table, folder: Path, reporter: Reporter) -> None:
     """Draws the table, or says why not; pictures of an earlier table do not stay."""
     from tncompile.report.plots.explore import chart_of, draw
 
-    for name in PICTURES:
-        (folder / name).unlink(missing_ok=True)
-    chart = chart_of(table)
-    if chart is None:
-        reporter.say("No picture: it takes two objectives and a point that has both")
-        return
     try:
+        for name in PICTURES:
+            (folder / name).unlink(missing_ok=True)
+        chart = chart_of(table)
+        if chart is None:
+            reporter.say("No picture: it takes two objectives and a point that has both")
+            return
         for name in PICTURES:
             atomic_write(folder / name, draw(chart, name.rpartition(".")[2]))
     except ImportError as error:
         reporter.say(f"No picture: that needs matplotlib ({error}); pip install 'tncompile[plot]'")
+    except OSError as error:
+        reporter.say(f"No picture: {error.filename}: cannot be removed: {error.strerror}; remove it")
+    except ArtifactError as error:
+        reporter.say(f"No picture: {error}")
