@@ -140,6 +140,25 @@ def test_a_worker_that_says_nothing_is_an_outcome(program) -> None:
     assert run_process(program("echo Killed")).code == 70
 
 
+@pytest.mark.parametrize("name, code", [("TERM", 130), ("HUP", 130), ("INT", 130), ("SEGV", 70), ("ABRT", 70)])
+def test_only_what_others_send_is_an_interrupt(name: str, code: int, program) -> None:
+    outcome = run_process(program(f"kill -{name} $$"))
+    assert (outcome.code, outcome.message.split(";")[0]) == (code, f"the point's process was ended by SIG{name}")
+
+
+def test_a_folder_that_cannot_be_made_is_an_outcome(program, tmp_path: Path) -> None:
+    (tmp_path / "point").write_text("")
+    message = f"{tmp_path}/point: cannot be made: File exists; choose another --out"
+    assert run_process(program("exit 0")) == Outcome(code=4, message=message)
+
+
+def test_a_log_that_cannot_be_written_is_an_outcome(program, tmp_path: Path) -> None:
+    log = tmp_path / "point" / LOG
+    log.mkdir(parents=True)
+    message = f"{log}: Is a directory; make room, or choose another place"
+    assert run_process(program("exit 0")) == Outcome(code=4, message=message)
+
+
 def test_a_worker_is_told_its_task_and_its_threads(program, tmp_path: Path) -> None:
     told = tmp_path / "told"
     asked = program(f'read line; echo "$line" > {told}; echo "$NUMBA_NUM_THREADS" >> {told}; echo \'{{"code": 3}}\'')

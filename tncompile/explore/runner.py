@@ -15,9 +15,10 @@ from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 from tncompile.config.yaml import parse_yaml
-from tncompile.errors import ConfigError, InternalError
+from tncompile.errors import ArtifactError, ConfigError, InternalError
 from tncompile.explore.lock import process_cores
 from tncompile.explore.task import INTERRUPTED, Outcome, Task, model_ready
+from tncompile.workflow import RunFolder
 
 LOG = "log.txt"
 """What the worker of a point has to say, in the point's folder."""
@@ -30,6 +31,9 @@ _JOB_MINUTES = 24 * 60
 
 _THREADS = ("PJRT_NPROC", "NUMBA_NUM_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 """Environment variables that bound the threads of XLA, Numba and BLAS."""
+
+_FROM_OUTSIDE = ("SIGINT", "SIGTERM", "SIGKILL", "SIGHUP")
+"""Signals that others send to end a process; what ends by another one has a fault."""
 
 
 @runtime_checkable
@@ -57,8 +61,17 @@ def run_process(
         threads: how many it may compute with; None: as many as there are.
         started: is given the process, whose stdin ends it when it is closed.
     """
+    try:
+        RunFolder(Path(task.folder)).create()
+        return _run_process(task, threads, started)
+    except ArtifactError as error:
+        return Outcome(code=error.exit_code, message=str(error))
+    except OSError as error:
+        return Outcome.of_system(error)
+
+
+def _run_process(task: Task, threads: int | None, started: Callable[[subprocess.Popen[str]], None]) -> Outcome:
     folder = Path(task.folder)
-    folder.mkdir(parents=True, exist_ok=True)
     environment = dict(os.environ)
     if threads is not None:
         environment |= {name: str(threads) for name in _THREADS}
@@ -83,15 +96,25 @@ def run_process(
     try:
         return Outcome(**json.loads(lines[-1]))
     except (IndexError, ValueError, TypeError):
-        code = INTERRUPTED if process.returncode < 0 else InternalError.exit_code
-        return Outcome(code=code, message=f"{_ending(process.returncode)}; {folder / LOG} may say why")
+        return _ending(process.returncode, folder / LOG)
 
 
-def _ending(code: int) -> str:
-    if code >= 0:
-        return f"the point's process ended with code {code}"
-    name = signal.Signals(-code).name if -code in set(signal.Signals) else f"signal {-code}"
-    return f"the point's process was ended by {name}" + ", as when memory runs out" * (-code == signal.SIGKILL)
+def _ending(code: int, log: Path) -> Outcome:
+    """Returns the outcome of a process that did not tell any.
+
+    Args:
+        code: its exit code, or minus the number of the signal that ended it.
+        log: what it wrote.
+    """
+    name = ""
+    if code < 0:
+        name = signal.Signals(-code).name if -code in set(signal.Signals) else f"signal {-code}"
+    how = f"was ended by {name}" if name else f"ended with code {code}"
+    why = ", as when memory runs out" * (name == "SIGKILL")
+    return Outcome(
+        code=INTERRUPTED if name in _FROM_OUTSIDE else InternalError.exit_code,
+        message=f"the point's process {how}{why}; {log} may say why",
+    )
 
 
 class LocalWorkers:

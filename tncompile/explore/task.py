@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 from tncompile.errors import ArtifactError, SimulationError
 from tncompile.explore.points import canonical
+from tncompile.ir import ChipImage
+from tncompile.ir.io import read_header
 from tncompile.pipeline import step_names
 from tncompile.workflow import SECTIONS, RunFolder, check_spikes
 
@@ -77,24 +81,43 @@ class Outcome:
         """The outcome in a word."""
         return {0: "done", 3: "infeasible"}.get(self.code, "failed")  # type: ignore[return-value]
 
+    @classmethod
+    def of_system(cls, error: OSError, step: str = "") -> Outcome:
+        """Returns what an error of a file or of the system comes to, as the command of the step would say it."""
+        what = error.filename or step or "the point"
+        message = f"{what}: {error.strerror or error}; make room, or choose another place"
+        return cls(code=ArtifactError.exit_code, step=step, message=message)
+
 
 def training_settings(experiment: dict[str, Any]) -> dict[str, Any]:
     """Returns the settings of a resolved experiment that its trained model depends on."""
-    settings = {key: experiment[key] for key in _TRAINING}
-    return settings | {"train": {key: v for key, v in settings["train"].items() if key not in _ELSEWHERE}}
+    settings = {key: experiment.get(key) for key in _TRAINING}
+    return settings | {"train": {key: v for key, v in experiment.get("train", {}).items() if key not in _ELSEWHERE}}
 
 
 def model_ready(task: Task) -> bool:
-    """Returns whether the training that a task needs is finished, or it needs none."""
+    """Returns whether the training that a task needs is finished and its model whole, or it needs none."""
     if task.trained is None:
         return True
     folder = RunFolder(Path(task.trained))
     results = _results(folder)
     return (
         "train" in results
-        and folder.model(untrained=False).is_file()
+        and folder.metrics.is_file()
         and canonical(training_settings(results["experiment"])) == canonical(training_settings(task.experiment))
+        and model_damage(folder) is None
     )
+
+
+def model_damage(folder: RunFolder) -> str | None:
+    """Returns why the trained model of a run folder cannot be taken, None if it can."""
+    from tncompile.nn import read_model
+
+    try:
+        read_model(folder.model(untrained=False))
+    except ArtifactError as error:
+        return str(error)
+    return None
 
 
 def finished(task: Task) -> dict[str, Any] | None:
@@ -109,24 +132,39 @@ def done_steps(task: Task) -> tuple[str, ...]:
     results = _results(folder)
     if canonical(results.get("experiment")) != canonical(task.experiment):
         return ()
-    compiled = results.get("compile", {"digests_by_pass": {}, "untrained": None})
+    return tuple(itertools.takewhile(lambda step: _WHOLE[step](task, folder, results), task.steps))
+
+
+def _trained(task: Task, folder: RunFolder, results: dict[str, Any]) -> bool:
+    return "train" in results and model_damage(folder) is None
+
+
+def _compiled(task: Task, folder: RunFolder, results: dict[str, Any]) -> bool:
+    """Returns whether all passes were run, and the image that they came to is there, whole."""
+    figures = results.get("compile", {})
+    passes = figures.get("digests_by_pass")
+    if not isinstance(passes, dict) or step_names()[-1] not in passes or figures["untrained"] != task.untrained:
+        return False
+    try:
+        header = read_header(folder.image)
+    except ArtifactError:
+        return False
+    return (header.kind, header.digest) == (ChipImage.__name__, figures["digest"])
+
+
+def _simulated(task: Task, folder: RunFolder, results: dict[str, Any]) -> bool:
     try:
         check_spikes(results)
     except SimulationError:
-        results.pop("simulate")
-    whole = {
-        "train": "train" in results and folder.model(untrained=False).is_file(),
-        "compile": step_names()[-1] in compiled["digests_by_pass"]
-        and compiled["untrained"] == task.untrained
-        and folder.image.is_file(),
-        "simulate": "simulate" in results,
-    }
-    done = []
-    for step in task.steps:
-        if not whole[step]:
-            break
-        done.append(step)
-    return tuple(done)
+        return False
+    return "simulate" in results
+
+
+_WHOLE: dict[str, Callable[[Task, RunFolder, dict[str, Any]], bool]] = {
+    "train": _trained,
+    "compile": _compiled,
+    "simulate": _simulated,
+}
 
 
 def _results(folder: RunFolder) -> dict[str, Any]:

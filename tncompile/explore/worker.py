@@ -19,13 +19,12 @@ from dataclasses import asdict
 from pathlib import Path
 
 from tncompile import workflow
-from tncompile.cli.terminal import terminal
 from tncompile.config.experiment import Experiment, dump_experiment, parse_config
-from tncompile.errors import InternalError, TnCompileError
+from tncompile.errors import ArtifactError, InternalError, TnCompileError
 from tncompile.explore.lock import alone
-from tncompile.explore.task import INTERRUPTED, Outcome, Task, done_steps, model_ready
+from tncompile.explore.task import INTERRUPTED, Outcome, Task, done_steps, model_damage, model_ready
 from tncompile.ir.io import atomic_write, read_bytes
-from tncompile.reporter import Reporter
+from tncompile.reporter import Lines, Reporter
 
 _GRACE = 10.0
 """After a request to end, the process may clean up for so long [s]."""
@@ -39,6 +38,7 @@ def work(task: Task, reporter: Reporter) -> Outcome:
         experiment = parse_config(Experiment, task.experiment, "experiment")
         with ExitStack() as stack:
             _enter(stack, folder, reporter)
+            _drop_damaged(workflow.RunFolder(folder), reporter)
             for step in task.steps[len(done_steps(task)) :]:
                 _STEPS[step](task, experiment, reporter)
         return Outcome()
@@ -46,6 +46,8 @@ def work(task: Task, reporter: Reporter) -> Outcome:
         return Outcome(code=error.exit_code, step=step, message=str(error))
     except KeyboardInterrupt:
         return Outcome(code=INTERRUPTED, step=step, message="was interrupted")
+    except OSError as error:
+        return Outcome.of_system(error, step)
     except Exception as error:
         traceback.print_exc()
         message = f"internal error: {type(error).__name__}: {error}"
@@ -59,6 +61,8 @@ def _train(task: Task, experiment: Experiment, reporter: Reporter) -> None:
     with ExitStack() as stack:
         _enter(stack, shared.root, reporter)
         if not model_ready(task):
+            if shared.model(untrained=False).exists() and (damage := model_damage(shared)):
+                reporter.say(f"{damage}; training it again")
             workflow.train_step(experiment, shared, reporter, resume=True)
     own.forget(workflow.step_names())
     atomic_write(own.model(untrained=False), read_bytes(shared.model(untrained=False)))
@@ -87,6 +91,15 @@ _STEPS: dict[str, Callable[[Task, Experiment, Reporter], None]] = {
 }
 
 
+def _drop_damaged(folder: workflow.RunFolder, reporter: Reporter) -> None:
+    """Removes a results.json that cannot be read, which no step would write over."""
+    try:
+        folder.read_results()
+    except ArtifactError as error:
+        reporter.say(f"{error}; doing all of it again")
+        folder.results.unlink()
+
+
 def _enter(stack: ExitStack, folder: Path, reporter: Reporter) -> None:
     workflow.RunFolder(folder).create()
     stack.enter_context(alone(folder, lambda: reporter.say(f"Another process is at work in {folder}; waiting for it")))
@@ -107,8 +120,9 @@ def main() -> None:
     task = Task.from_json(json.loads(sys.stdin.readline()))
     # Not by `sys.stdin`: the interpreter could not end while a thread is in its lock.
     threading.Thread(target=_end_with, args=(sys.stdin.fileno(),), daemon=True).start()
-    with terminal(quiet=False) as log:
-        outcome = work(task, log)
+    log = Lines(lambda line: print(line, file=sys.stderr, flush=True))
+    outcome = work(task, log)
+    with suppress(OSError):  # a full disk, say, of which the outcome tells already
         log.say(outcome.message or "done")
     with suppress(BrokenPipeError):  # whoever started it may be gone
         os.write(sys.stdout.fileno(), f"\n{json.dumps(asdict(outcome))}\n".encode())
