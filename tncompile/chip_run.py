@@ -658,7 +658,11 @@ def _ticks_in_files(image: ChipImage, found: Survey, expected: ExpectedSpikes | 
     last = found.last + latency if found.last >= 0 else -1
     why = f" ({latency} behind the last input spike)"
     if last < first:
-        what = f"the input ends in tick {found.last}, the state is of tick {first}" if first else "there is no input"
+        what = (
+            f"the input ends in tick {found.last}, the state is of tick {first}"
+            if first
+            else "there is no input (--input FILE)"
+        )
         raise ConfigError(f"--ticks: {what}; say how many ticks to run")
     return last + 1 - first, why
 

@@ -340,7 +340,7 @@ def test_a_full_disk_is_said_and_nothing_is_half_written(chip: Path, tmp_path: P
 KINDS = "use one of .sfto, .sfro, .sfcp, .txt, .csv, .npz, .parquet"
 OPTIONS: dict[str, tuple[tuple[Any, ...], int, str]] = {
     # name: (options behind `tncompile simulate DIR`, exit code, message)
-    "no input": ((), 2, "--ticks: there is no input; say how many ticks to run"),
+    "no input": ((), 2, "--ticks: there is no input (--input FILE); say how many ticks to run"),
     "frames": (("--frames", 3), 2,
                "--frames: is for test images in a run folder, not for a run of spikes; leave it out"),
     "random images": (("--random-images", "--ticks", 3), 2,

@@ -56,6 +56,14 @@ def test_points_that_differ_in_the_chip_share_one_training(swept: tuple[Path, Ou
         assert point["held_out_accuracy"] == json.loads((trained / "results.json").read_text())["train"]["accuracy"]
 
 
+def test_a_sweep_is_not_written_into_a_run_folder(swept: tuple[Path, Outcome], experiment: Path) -> None:
+    folder, outcome = swept
+    own = folder / outcome.json["points"][3]["folder"]
+    refused = invoke("explore", experiment, "--grid", "seed=0,1", "--out", own)
+    assert (refused.code, refused.out) == (4, "")
+    assert refused.err.endswith(": is a run folder; name another one for the sweep\n")
+
+
 def test_a_point_is_a_run_folder_like_any_other(swept: tuple[Path, Outcome], experiment: Path, tmp_path: Path) -> None:
     folder, outcome = swept
     point = outcome.json["points"][3]

@@ -128,6 +128,15 @@ def test_people_see_who_is_on_the_front_and_why_others_are_not_done(capsys: pyte
     assert lines[-1] == "all of it, and a run folder for each point: runs/net-explore"
 
 
+def test_no_number_is_cut_on_a_narrow_terminal(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "30")
+    print_exploration(Table(name="net", rows=(row(1, accuracy=0.9876, cores=1234567),)), Path("runs/net-explore"))
+    out = capsys.readouterr().out
+    assert "98.76" in out and "1,234,567" in out
+
+
 @pytest.mark.parametrize(
     "code, error",
     [(2, ConfigError), (4, ArtifactError), (5, SimulationError), (70, InternalError), (130, KeyboardInterrupt)],

@@ -140,10 +140,10 @@ def imported(finished: Path, folder: Path) -> None:
 
 TRAIN, COMPILE, SIMULATE = "tncompile train", "tncompile compile", "tncompile simulate"
 UNFINISHED: dict[str, tuple[Callable[[Path, Path], None], list[str], list[str]]] = {
-    "only trained": (only_trained, ["training"], [COMPILE, "tncompile run"]),
-    "exported": (compiled("--stop-after", "export"), ["layers"], ["tncompile run", TRAIN]),
-    "packed": (compiled("--stop-after", "pack"), ["layers"], ["tncompile run", TRAIN]),
-    "placed": (compiled("--stop-after", "place"), ["layers", "chip"], ["tncompile run", TRAIN]),
+    "only trained": (only_trained, ["training"], [COMPILE, SIMULATE]),
+    "exported": (compiled("--stop-after", "export"), ["layers"], ["--untrained", SIMULATE, TRAIN]),
+    "packed": (compiled("--stop-after", "pack"), ["layers"], ["--untrained", SIMULATE, TRAIN]),
+    "placed": (compiled("--stop-after", "place"), ["layers", "chip"], ["--untrained", SIMULATE, TRAIN]),
     "random weights": (compiled(), ["layers", "chip"], [SIMULATE, TRAIN, "The chip has random weights"]),
     "random images": (random_images, ["layers", "chip", "spikes", "energy", "speed"], ["are random pixels"]),
     "not simulated": (
@@ -245,11 +245,22 @@ def test_what_is_no_run_folder_is_refused(finished_run: Path, tmp_path: Path) ->
     refused(invoke("report", *(tmp_path / str(n) for n in range(8)), *out), 2, "8 folders in one report, at most 7")
     refused(invoke("report", finished_run, "--out", tmp_path / "empty"), 4, "is a folder; name a file, such as")
     refused(invoke("report", finished_run, "--out", tmp_path / "file" / "x.html"), 4, "cannot be written")
-    refused(invoke("report", finished_run, *out, "--figures", tmp_path / "file"), 4, "cannot be written")
+    refused(invoke("report", finished_run, *out, "--figures", tmp_path / "file"), 4, "file: is a file; name a folder")
+    refused(invoke("report", finished_run, "--out", "/dev/full"), 4, "--out /dev/full: is a device or the like")
+    assert not Path("/dev/full").is_file()
     refused(invoke("report", finished_run, *out, "--layers", "conv9"), 2, "has spikes of conv0, conv1; choose from")
     refused(invoke("report", finished_run, *out, "--layers", "conv0,,conv1"), 2, "has an empty name")
     refused(invoke("report", finished_run, *out, "--layers", "conv0,conv0"), 2, "names a layer twice")
     assert not (tmp_path / "page.html").exists() and not (tmp_path / "none").exists()
+
+
+@pytest.mark.parametrize("change", [{"chip": "x"}, {"accuracy": "high"}])
+def test_figures_of_another_form_are_refused(change: dict, run: Path) -> None:
+    results = json.loads((run / "results.json").read_text())
+    results["simulate"] |= change
+    (run / "results.json").write_text(json.dumps(results))
+    refused(invoke("report", run), 4, "results.json: has figures of another form than tncompile writes")
+    assert not (run / "report.html").exists()
 
 
 @pytest.mark.parametrize("name", ["simulation.safetensors", "chip.safetensors", "stages/5-route.safetensors"])

@@ -117,7 +117,7 @@ def plan(
 
     Raises:
         ConfigError: an option, or a point's experiment, is not valid.
-        ArtifactError: the model cannot be read.
+        ArtifactError: the model cannot be read, or the folder is one of a run.
     """
     done = parse_steps(steps, untrained, model)
     weights = "untrained" if untrained else None if model is None else hashlib.sha256(read_bytes(model)).hexdigest()
@@ -131,6 +131,8 @@ def plan(
     if out is None and Path("runs", name).name != name:
         raise ConfigError(f"name: {name!r} cannot be part of a folder's name; choose another one, or give --out")
     folder = (out or Path("runs", f"{name}-explore")).absolute()
+    if workflow.RunFolder(folder).experiment.exists():
+        raise ArtifactError(f"--out {folder}: is a run folder; name another one for the sweep")
     tasks = []
     for point, experiment in zip(points, experiments, strict=True):
         settings = resolved(experiment)

@@ -6,13 +6,13 @@ from collections.abc import Mapping
 
 
 def interval(figure: Mapping[str, float], unit: str) -> str:
-    """Returns an estimated figure with its interval.
+    """Returns an estimated figure with its interval; without, if it follows from constants that were given.
 
     >>> interval({"value": 188.02, "low": 153.8, "high": 250.02}, "mW")
     '188 mW (154 … 250)'
     """
     value, low, high = (significant(figure[key]) for key in ("value", "low", "high"))
-    return f"{value} {unit} ({low} … {high})"
+    return f"{value} {unit}" + ("" if figure["low"] == figure["high"] else f" ({low} … {high})")
 
 
 def significant(number: float) -> str:

@@ -174,7 +174,9 @@ def print_exploration(table: Exploration, folder: Path, *, to_stderr: bool = Fal
         rows.add_row(*map(escape, line), style="bold" if best else None)
     console = Console(stderr=to_stderr, highlight=False)
     console.print(escape(title), soft_wrap=True)
-    console.print(rows)
+    # A line may be longer than the terminal; a number that is cut would be another number.
+    needed = console.measure(rows, options=console.options.update(max_width=1000)).minimum
+    console.print(rows, width=max(console.width, needed), crop=False, no_wrap=needed > console.width)
     troubles: dict[str, list[str]] = {}
     for row in filter(lambda row: row.message, table.rows):
         troubles.setdefault(f"{row.status}: {row.message}", []).append(row.point.label)

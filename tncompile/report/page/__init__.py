@@ -45,9 +45,13 @@ def check_report(folders: Sequence[Path], out: Path | None, figures: Path | None
     path = out or (folders[0] / NAME if len(folders) == 1 else Path(NAME))
     if path.is_dir():
         raise ArtifactError(f"--out {path}: is a folder; name a file, such as {path / NAME}")
+    if path.exists() and not path.is_file():
+        raise ArtifactError(f"--out {path}: is a device or the like, which a file would replace; name a file")
     if out is not None or len(folders) > 1:  # a folder that is not there is no place, and made by nobody
         check_writable(path)
     if figures is not None:
+        if figures.exists() and not figures.is_dir():
+            raise ArtifactError(f"--figures {figures}: is a file; name a folder")
         check_writable(figures / NAME)
     return path
 
@@ -72,7 +76,15 @@ def write_report(
     from tncompile.report.page.gather import gather
     from tncompile.report.page.html import page_of, rendered
 
-    page = page_of([gather(folder) for folder in folders], layers)
+    runs = [gather(folder) for folder in folders]
+    try:
+        page = page_of(runs, layers)
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        files = ", ".join(str(folder / "results.json") for folder in folders)
+        raise ArtifactError(
+            f"{files}: has figures of another form than tncompile writes ({type(error).__name__}: {error}); run the "
+            "steps again"
+        ) from error
     atomic_write(path, rendered(page))
     found: dict[str, Any] = {"report": str(path), "bytes": path.stat().st_size}
     if figures is not None:

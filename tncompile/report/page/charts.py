@@ -225,7 +225,7 @@ def confusion(counts: Int64[np.ndarray, "classes classes"], classes: Sequence[st
     share = np.divide(counts, of, out=np.zeros(counts.shape), where=of > 0)
     pairs = [(i, j) for i in range(len(classes)) for j in range(len(classes)) if counts[i, j]]
     rows = [(classes[i], classes[j], int(counts[i, j]), float(share[i, j])) for i, j in pairs]
-    axis = {"grid": False, "ticks": False, "domain": False, "labelOverlap": True, "labelLimit": 90}
+    axis = {"grid": False, "ticks": False, "domain": False, "labelOverlap": len(classes) > NUMBERED, "labelLimit": 90}
     place: Spec = {
         "y": names("class", "class", axis=axis, scale={"domain": list(classes)}),
         "x": names("found", "what the chip says", axis=axis | {"labelAngle": -45}, scale={"domain": list(classes)}),

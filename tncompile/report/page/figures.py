@@ -25,8 +25,12 @@ def steps_to(run: Gathered, step: str) -> str:
         return shlex.join(["tncompile", "run", "EXPERIMENT.yaml", "--out", folder])
     if run.experiment.net.kind != "trinary" and step != "train":
         return ""
-    verb = "run" if step == "simulate" or (step == "compile" and not run.trained) else step
-    return shlex.join(["tncompile", verb, str(experiment), "--out", folder])
+    untrained = ["--untrained"] if run.compiled.get("untrained") else []
+    if step != "train" and (run.trained or untrained):
+        compiling = shlex.join(["tncompile", "compile", str(experiment), "--out", folder, *untrained])
+        simulating = shlex.join(["tncompile", "simulate", folder])
+        return f"{compiling} && {simulating}" if step == "simulate" else compiling
+    return shlex.join(["tncompile", "train" if step == "train" else "run", str(experiment), "--out", folder])
 
 
 def confidence(run: Gathered) -> float:

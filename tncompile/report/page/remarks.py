@@ -28,7 +28,16 @@ Remark = tuple[bool, str]
 
 def remarks(run: Gathered) -> tuple[Remark, ...]:
     """Returns what is to be said of a run, the serious first."""
-    found = [*_weights(run), *_data(run), *_agreement(run), *_accuracy(run), *_fill(run), *_rates(run), *_traffic(run)]
+    found = [
+        *_steps(run),
+        *_weights(run),
+        *_data(run),
+        *_agreement(run),
+        *_accuracy(run),
+        *_fill(run),
+        *_rates(run),
+        *_traffic(run),
+    ]
     found += [*_estimates(run), *_counting(run), *_origin(run)]
     return tuple(sorted(found, key=lambda remark: not remark[0]))
 
@@ -53,6 +62,13 @@ def across(runs: Sequence[Gathered]) -> tuple[Remark, ...]:
     frames = [run.simulated.get("frames") for run in runs]
     of("number of test frames", frames, False, "The fewer, the wider the interval of the accuracy.")
     return tuple(found)
+
+
+def _steps(run: Gathered) -> Iterator[Remark]:
+    if run.imported is not None:
+        yield False, "A chip of another tool: nothing was simulated here, so nothing is known of what it does."
+    elif not run.simulated:
+        yield False, "The chip was not simulated: no spike was compared with the model's, and nothing was counted."
 
 
 def _weights(run: Gathered) -> Iterator[Remark]:

@@ -128,7 +128,9 @@ def _training(run: Gathered) -> tuple[Block, ...]:
     elif run.imported is not None:
         blocks.append(Missing(text="The chip was made elsewhere; its training is not known."))
     elif told or (run.compiled and not run.compiled.get("untrained")):
-        blocks.append(Missing(text="The model came without the measurements of its training.", command=command))
+        # To train again would write over a model that came from elsewhere.
+        again = command if told else ""
+        blocks.append(Missing(text="The model came without the measurements of its training.", command=again))
     else:
         blocks.append(Missing(text="The net is not trained yet.", command=command))
     return tuple(blocks)
