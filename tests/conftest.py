@@ -11,6 +11,9 @@ import tempfile
 # A shell's background jobs ignore Ctrl-C, and so would the commands that tests start and interrupt.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+# And under nohup they ignore that a terminal is gone.
+if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 # Workers and the commands that tests start compile the same small networks over and over: a fifth of all time. They
 # share what XLA made of them, for this run of the tests only; the first process to come here makes the folder.
