@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from support.random_chips import SMALL, random_chip, random_frames
 from support.random_graphs import SEEDS
 
-from tncompile.analysis.events import EventCounter, Events, edge_load
+from tncompile.analysis.events import EventCounter, Events
 from tncompile.analysis.traffic import Activity, paths, traffic
 from tncompile.errors import SimulationError
 from tncompile.ir import ChipImage, Direction
@@ -96,16 +96,6 @@ def test_nothing_counted_is_nothing():
     image = random_chip(5)
     events = EventCounter(image).events()
     assert events.ticks == 0 and not events.spikes.any() and not events.load.any()
-
-
-def test_edges_of_a_board_in_two_rows():
-    """Packets go north from the lower chips to the upper ones; each of the two chips has them on its sides."""
-    board = SMALL.model_copy(update={"board": (1, 2)})
-    load = np.zeros((4, 6, 3), np.int64)
-    load[Direction.NORTH, 2] = (1, 2, 3)
-    load[Direction.SOUTH, 3, 0] = 4
-    load[Direction.NORTH, 1, 1] = 50  # within a chip
-    assert edge_load(load, board).tolist() == [10, 10]
 
 
 @pytest.mark.parametrize("field", ["dx", "packets"])

@@ -8,11 +8,10 @@ from typing import no_type_check
 import numpy as np
 from jaxtyping import Bool, Int32, Int64, Integer
 
-from tncompile.analysis.link_load import side_load
-from tncompile.analysis.traffic import paths
+from tncompile.analysis.traffic import chip_traffic, paths
 from tncompile.arch import ChipArch
 from tncompile.errors import SimulationError
-from tncompile.ir import ChipImage, Direction, Record
+from tncompile.ir import ChipImage, Record
 from tncompile.native import kept
 
 
@@ -193,24 +192,8 @@ class EventCounter:
         pins = (spikes & self._pin.reshape(spikes.shape)).sum(axis=1)
         packets = entered + np.bincount(self._core_chip, weights=pins, minlength=chips).astype(np.int64)
         if chips > 1:
-            packets = packets + edge_load(load, self._arch)
+            packets = packets + np.array([chip.all for chip in chip_traffic(load, self._arch)])
         return int(packets.max())
-
-
-def edge_load(load: Int64[np.ndarray, "4 height width"], arch: ChipArch) -> Int64[np.ndarray, " chips"]:
-    """Returns the packets over all four sides of each chip, from and to other chips of the board.
-
-    Args:
-        load: of each link.
-        arch: the board.
-    """
-    leaving = side_load(load, arch)
-    both = leaving.sum(axis=0)
-    both[:, 1:] += leaving[Direction.EAST][:, :-1]
-    both[:, :-1] += leaving[Direction.WEST][:, 1:]
-    both[1:] += leaving[Direction.NORTH][:-1]
-    both[:-1] += leaving[Direction.SOUTH][1:]
-    return both.ravel()
 
 
 def _core_of(

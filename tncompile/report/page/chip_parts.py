@@ -158,7 +158,10 @@ def speed(run: Gathered) -> tuple[Block, ...]:
     limit = physics["limit"]
     where = ""
     if limit == "core" and (core := physics.get("busiest_core")):
-        where = f": core {core['core']} at ({core['x']}, {core['y']}), of {core['layer']}"
+        # Which core is busiest differs from tick to tick.
+        where = (
+            f"; over all ticks, core {core['core']} at ({core['x']}, {core['y']}), of {core['layer']}, has most to do"
+        )
     told = [f"A tick must take {interval(physics['tick_us'], 'µs')}"] if "tick_us" in physics else []
     told += [f"{interval(physics['frames_per_s'], 'frames/s')}"] if "frames_per_s" in physics else []
     told += [f"a frame is through after {interval(physics['latency_ms'], 'ms')}"] if "latency_ms" in physics else []
